@@ -1,0 +1,1 @@
+"""Values and rules: ids, tags, data, events, lineage. No I/O, no imports from other rooms."""

@@ -1,0 +1,75 @@
+"""What the workspace knows about data, and the questions one may ask for them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from raykqi.domain.tags import Tag
+
+__all__ = ["Data", "DataQuery", "DataStatus", "Page", "TagCount", "TreeRef", "Upstream"]
+
+DataStatus = Literal["processing", "done", "failed", "purged", "removed"]
+
+
+class TreeRef(msgspec.Struct, frozen=True):
+    """A stored tree: its hash, and what `ls` would add up."""
+
+    hash: str
+    size: int
+    files: int
+
+
+class Upstream(msgspec.Struct, frozen=True):
+    """The run that made a data, and where in that run."""
+
+    run: str
+    plan: str
+    output: str
+
+
+class Data(msgspec.Struct, frozen=True):
+    id: str
+    project: str
+    status: DataStatus
+    created: datetime
+    timestamp: datetime | None
+    creator: str
+    tree: TreeRef | None
+    upstream: Upstream
+    tags: tuple[Tag, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The first `name:` tag, or nothing."""
+        return next((tag.value for tag in self.tags if tag.key == "name"), "")
+
+
+class DataQuery(msgspec.Struct, frozen=True):
+    """All conditions must hold. `without` lists tags that must be absent. Newest first."""
+
+    tags: tuple[Tag, ...] = ()
+    without: tuple[Tag, ...] = ()
+    id_prefix: str = ""
+    name: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    min_size: int | None = None
+    max_size: int | None = None
+    creator: str = ""
+    upstream_run: str = ""
+    project: str = "default"
+    oldest_first: bool = False
+
+
+class Page(msgspec.Struct, frozen=True):
+    items: tuple[Data, ...]
+    next_cursor: str = ""
+
+
+class TagCount(msgspec.Struct, frozen=True):
+    key: str
+    value: str
+    count: int

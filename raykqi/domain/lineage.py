@@ -1,0 +1,112 @@
+"""A piece of lineage as a value: nodes, edges, and questions that need nothing else."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from raykqi.domain.data import DataStatus
+from raykqi.domain.tags import Tag
+
+__all__ = ["Ancestries", "DataNode", "Edge", "Lineage", "RunNode", "Tombstone"]
+
+RunStatus = Literal[
+    "deactivated",
+    "waiting",
+    "ready",
+    "starting",
+    "running",
+    "completing",
+    "aborting",
+    "done",
+    "failed",
+    "invalidated",
+]
+
+
+class Tombstone(msgspec.Struct, frozen=True):
+    """What remains of data that was purged or removed: when, by whom, why."""
+
+    kind: Literal["purged", "removed"]
+    at: datetime
+    by: str
+    reason: str
+
+
+class DataNode(msgspec.Struct, frozen=True):
+    id: str
+    project: str
+    status: DataStatus
+    created: datetime
+    timestamp: datetime | None
+    creator: str
+    tree: str
+    size: int
+    files: int
+    tags: tuple[Tag, ...] = ()
+    tombstone: Tombstone | None = None
+
+
+class RunNode(msgspec.Struct, frozen=True):
+    id: str
+    project: str
+    plan: str
+    status: RunStatus
+    created: datetime
+    updated: datetime
+    creator: str
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """`input`: data → run; `output`: run → data. `name` is the input or output of the plan."""
+
+    source: str
+    target: str
+    kind: Literal["input", "output"]
+    name: str
+
+
+class Lineage(msgspec.Struct, frozen=True):
+    """`start` are the ids that were asked about. `cut` are node ids whose neighbours were left out."""
+
+    start: tuple[str, ...]
+    data: tuple[DataNode, ...]
+    runs: tuple[RunNode, ...]
+    edges: tuple[Edge, ...]
+    cut: tuple[str, ...] = ()
+    as_of: datetime | None = None
+
+    def path(self, source: str, target: str) -> tuple[str, ...]:
+        """The shortest way along the edges, ends included; empty when there is none."""
+        onward: dict[str, list[str]] = {}
+        for edge in self.edges:
+            onward.setdefault(edge.source, []).append(edge.target)
+        came_from = {source: ""}
+        waiting = deque([source])
+        while waiting:
+            node = waiting.popleft()
+            if node == target:
+                way = [node]
+                while came_from[way[-1]]:
+                    way.append(came_from[way[-1]])
+                return tuple(reversed(way))
+            for following in onward.get(node, ()):
+                if following not in came_from:
+                    came_from[following] = node
+                    waiting.append(following)
+        return ()
+
+
+class Ancestries(msgspec.Struct, frozen=True):
+    """How the ancestries of two data differ."""
+
+    left: str
+    right: str
+    only_left: tuple[DataNode, ...]
+    only_right: tuple[DataNode, ...]
+    shared: tuple[DataNode, ...]
+    runs_only_left: tuple[RunNode, ...]
+    runs_only_right: tuple[RunNode, ...]

@@ -1,0 +1,1 @@
+"""Decisions: pure functions that take commands and rows, and answer events or an error."""

@@ -1,0 +1,187 @@
+"""Every error raykqi raises, with its HTTP status, exit code and a hint.
+
+    RaykqiError                      500  1
+    ├── InvalidInput                 400  2   a value the caller gave is malformed
+    │   ├── InvalidTag               400  2
+    │   ├── InvalidQuery             400  2
+    │   └── UnsafePath               400  2   a path that would leave its tree or target
+    ├── NotFound                     404  3   an id, path or workspace that is not there
+    │   ├── UnknownId                404  3
+    │   ├── AmbiguousId              409  3   a short id with several candidates
+    │   └── WorkspaceMissing         404  3
+    ├── Conflict                     409  4   the state of the workspace forbids it
+    │   ├── InUse                    409  4
+    │   ├── TargetNotEmpty           409  4
+    │   ├── WorkspaceExists          409  4
+    │   ├── SourceChanged            409  4   a file changed or vanished while it was pushed
+    │   └── UploadStale              409  4   a collection ran since the upload began; upload again
+    ├── OwnershipError               409  5
+    │   ├── WorkspaceOwned           409  5   another controller holds the workspace
+    │   └── Fenced                   409  5   this controller lost the workspace to a later one
+    ├── WorkspaceTooNew              409  5   written by a later format than this program reads
+    ├── StorageError                 502  6
+    │   ├── StorageUnavailable       503  6   did not answer, after retries
+    │   ├── StorageDenied            403  6   credentials or file permissions
+    │   ├── StorageFull              507  6
+    │   ├── ObjectMissing            404  6
+    │   └── ObjectExists             409  6   exclusive creation found something there
+    └── Damaged                      500  7   bytes that are not what their name says
+
+A message names the thing and the value; `hint` says what to do next.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AmbiguousId",
+    "Conflict",
+    "Damaged",
+    "Fenced",
+    "InUse",
+    "InvalidInput",
+    "InvalidQuery",
+    "InvalidTag",
+    "NotFound",
+    "ObjectExists",
+    "ObjectMissing",
+    "OwnershipError",
+    "RaykqiError",
+    "SourceChanged",
+    "StorageDenied",
+    "StorageError",
+    "StorageFull",
+    "StorageUnavailable",
+    "TargetNotEmpty",
+    "UnknownId",
+    "UnsafePath",
+    "UploadStale",
+    "WorkspaceExists",
+    "WorkspaceMissing",
+    "WorkspaceOwned",
+    "WorkspaceTooNew",
+]
+
+
+class RaykqiError(Exception):
+    """Root of the tree."""
+
+    status = 500
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class InvalidInput(RaykqiError):
+    status = 400
+    exit_code = 2
+
+
+class InvalidTag(InvalidInput):
+    pass
+
+
+class InvalidQuery(InvalidInput):
+    pass
+
+
+class UnsafePath(InvalidInput):
+    pass
+
+
+class NotFound(RaykqiError):
+    status = 404
+    exit_code = 3
+
+
+class UnknownId(NotFound):
+    pass
+
+
+class AmbiguousId(NotFound):
+    status = 409
+
+    def __init__(self, message: str, *, candidates: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.candidates = candidates
+
+
+class WorkspaceMissing(NotFound):
+    pass
+
+
+class Conflict(RaykqiError):
+    status = 409
+    exit_code = 4
+
+
+class InUse(Conflict):
+    pass
+
+
+class TargetNotEmpty(Conflict):
+    pass
+
+
+class WorkspaceExists(Conflict):
+    pass
+
+
+class SourceChanged(Conflict):
+    pass
+
+
+class UploadStale(Conflict):
+    pass
+
+
+class OwnershipError(RaykqiError):
+    status = 409
+    exit_code = 5
+
+
+class WorkspaceOwned(OwnershipError):
+    pass
+
+
+class Fenced(OwnershipError):
+    pass
+
+
+class WorkspaceTooNew(RaykqiError):
+    status = 409
+    exit_code = 5
+
+
+class StorageError(RaykqiError):
+    status = 502
+    exit_code = 6
+
+
+class StorageUnavailable(StorageError):
+    status = 503
+
+
+class StorageDenied(StorageError):
+    status = 403
+
+
+class StorageFull(StorageError):
+    status = 507
+
+
+class ObjectMissing(StorageError):
+    status = 404
+
+
+class ObjectExists(StorageError):
+    status = 409
+
+
+class Damaged(RaykqiError):
+    exit_code = 7

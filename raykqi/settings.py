@@ -1,0 +1,57 @@
+"""All settings, in one frozen value. The only place that reads environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from raykqi.errors import InvalidInput
+
+__all__ = ["Settings"]
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How this process behaves; nothing here changes what a workspace means."""
+
+    workspace: str | None = None  # RAYKQI_WORKSPACE
+    user: str = "unknown"  # RAYKQI_USER, else the login name: written into events as `by`
+    cache_dir: Path = Path(".raykqi-cache")  # RAYKQI_CACHE_DIR: caches, and indexes of remote workspaces
+    cache_bytes: int = 20 * 1024 * MIB  # RAYKQI_CACHE_BYTES: upper limit of the node cache
+    transfer_threads: int = 16  # RAYKQI_TRANSFER_THREADS: requests in flight at once
+    storage_timeout: float = 60.0  # RAYKQI_STORAGE_TIMEOUT: seconds of retries before giving up
+    lock_timeout: float = 30.0  # RAYKQI_LOCK_TIMEOUT: seconds to wait for another process
+    s3_endpoint: str | None = None  # RAYKQI_S3_ENDPOINT, else AWS_ENDPOINT_URL
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
+        env = os.environ if env is None else env
+        home = Path(env.get("HOME", "/"))
+        cache_root = Path(env.get("XDG_CACHE_HOME") or home / ".cache")
+        return cls(
+            workspace=env.get("RAYKQI_WORKSPACE") or None,
+            user=env.get("RAYKQI_USER") or env.get("LOGNAME") or env.get("USER") or "unknown",
+            cache_dir=Path(env.get("RAYKQI_CACHE_DIR") or cache_root / "raykqi"),
+            cache_bytes=_number(env, "RAYKQI_CACHE_BYTES", cls.cache_bytes, minimum=0),
+            transfer_threads=_number(env, "RAYKQI_TRANSFER_THREADS", cls.transfer_threads, minimum=1),
+            storage_timeout=float(_number(env, "RAYKQI_STORAGE_TIMEOUT", int(cls.storage_timeout), minimum=1)),
+            lock_timeout=float(_number(env, "RAYKQI_LOCK_TIMEOUT", int(cls.lock_timeout), minimum=0)),
+            s3_endpoint=env.get("RAYKQI_S3_ENDPOINT") or env.get("AWS_ENDPOINT_URL") or None,
+        )
+
+
+def _number(env: Mapping[str, str], name: str, default: int, *, minimum: int) -> int:
+    text = env.get(name)
+    if not text:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        raise InvalidInput(f"{name}={text!r} is not a whole number", hint=f"Unset {name} or give a number.") from None
+    if value < minimum:
+        raise InvalidInput(f"{name}={text!r} is below {minimum}", hint=f"Give {name} a number of at least {minimum}.")
+    return value
