@@ -1,0 +1,127 @@
+"""Who may import whom: the rooms of the library in their order, and the third parties in their places."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source import imports, modules, parsed
+
+# From low to high; a room imports only rooms of lower rows.
+ROWS: tuple[tuple[str, ...], ...] = (
+    ("errors",),
+    ("settings",),
+    ("domain",),
+    ("rendering",),
+    ("storage",),
+    ("journal",),
+    ("catalog",),
+    ("engine",),
+    ("controller",),
+    ("execution",),
+    ("cluster",),
+    ("tracking", "serving", "importers"),
+    ("workspace", "client"),
+)
+RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
+
+# Rooms that see less than their row would allow.
+SEES_ONLY = {
+    "domain": {"errors"},
+    "rendering": {"errors", "domain"},
+    "engine": {"errors", "domain"},
+    "tracking": {"errors", "domain"},
+    "serving": {"errors", "settings", "domain", "storage"},
+    "importers": {"errors", "domain"},
+}
+RENDERING_IS_FOR = ("workspace", "client")
+CLI_SEES = {"", "__version__", "errors", "settings", "domain", "rendering", "workspace", "client"}
+
+# Third party → where it may be imported; a path, or a folder with everything in it.
+PLACES = {
+    "duckdb": ("raykqi/catalog/",),
+    "duckdb_engine": ("raykqi/catalog/",),
+    "sqlalchemy": ("raykqi/catalog/",),
+    "sqlmodel": ("raykqi/catalog/", "serve_api/"),
+    "fsspec": ("raykqi/storage/filesystem",),
+    "s3fs": ("raykqi/storage/filesystem",),
+    "aiobotocore": ("raykqi/storage/filesystem",),
+    "boto3": ("raykqi/storage/filesystem",),
+    "botocore": ("raykqi/storage/filesystem",),
+    "ray": ("raykqi/cluster/", "serve_api/"),
+    "fastapi": ("serve_api/",),
+    "starlette": ("serve_api/",),
+    "typer": ("cli/",),
+    "click": ("cli/",),
+    "rich": ("cli/",),
+}
+
+LIBRARY = [path for path in modules() if path.parts[0] == "raykqi"]
+
+
+def room_of(path: Path) -> str:
+    """`raykqi/domain/tags.py` → `domain`; `raykqi/__init__.py` → ``."""
+    return "" if path.name == "__init__.py" and len(path.parts) == 2 else path.parts[1].removesuffix(".py")
+
+
+def rooms_seen(path: Path) -> set[str]:
+    """The rooms of the library that a file imports; `` for the public names of raykqi itself."""
+    seen = set()
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "raykqi":
+            seen.add(parts[1] if len(parts) > 1 and (parts[1] in RANK or parts[1] == "__version__") else "")
+    return seen
+
+
+def test_every_room_has_its_place_in_the_order() -> None:
+    unknown = {str(path) for path in LIBRARY if room_of(path) and room_of(path) not in RANK}
+    assert unknown == set()
+
+
+@pytest.mark.parametrize("path", [path for path in LIBRARY if room_of(path)], ids=str)
+def test_a_room_imports_only_lower_rooms(path: Path) -> None:
+    room = room_of(path)
+    allowed = SEES_ONLY.get(room, {other for other in RANK if RANK[other] < RANK[room]}) | {room}
+    if room not in RENDERING_IS_FOR and room != "rendering":
+        allowed -= {"rendering"}
+    assert rooms_seen(path) - allowed - {"__version__"} == set()
+
+
+@pytest.mark.parametrize("path", [path for path in LIBRARY if room_of(path)], ids=str)
+def test_the_library_never_imports_its_faces(path: Path) -> None:
+    assert {name.split(".")[0] for name in imports(path)} & {"cli", "serve_api", "examples", "benchmarks"} == set()
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if path.parts[0] == "cli"], ids=str)
+def test_the_command_line_talks_to_workspace_or_client(path: Path) -> None:
+    assert rooms_seen(path) - CLI_SEES == set()
+    assert "serve_api" not in {name.split(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if path.parts[0] == "examples"], ids=str)
+def test_examples_use_public_names_only(path: Path) -> None:
+    assert rooms_seen(path) <= {"", "__version__"}
+    assert {name.split(".")[0] for name in imports(path)} & {"cli", "serve_api", "benchmarks"} == set()
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if path.parts[0] != "benchmarks"], ids=str)
+def test_third_parties_stay_in_their_places(path: Path) -> None:
+    misplaced = {
+        name
+        for name in imports(path)
+        if (places := PLACES.get(name.split(".")[0])) and not str(path).startswith(places)
+    }
+    assert misplaced == set()
+
+
+def test_only_settings_reads_environment_variables() -> None:
+    readers = {
+        str(path)
+        for path in LIBRARY
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"}
+    }
+    assert readers <= {"raykqi/settings.py"}
