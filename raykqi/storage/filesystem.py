@@ -3,16 +3,29 @@
 A `Store` maps keys (`blobs/ab/…`, always relative, `/`-separated) to immutable bytes under one root.
 It needs of the file system: whole-object writes that appear at once, exclusive creation, ranged
 reads, listing by prefix. It does not know trees, journals or tags.
+`open_store` picks the implementation; each lies in its own `filesystem_*.py` beside this one, and a
+local store never pays for the imports of a remote one.
 """
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import unquote
 
-__all__ = ["ObjectInfo", "Store"]
+from raykqi.errors import InvalidInput, UnsafePath
+from raykqi.settings import Settings
+
+__all__ = ["TEMPORARY", "ObjectInfo", "Store", "check_key", "check_range", "open_store"]
+
+TEMPORARY = "tmp/"  # the folder of unfinished writes: never listed, never part of a workspace
+
+_KEY = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f\ud800-\udfff]+(?:/(?=[^/])|\Z))+\Z")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+_SCHEME_WITHOUT_SLASHES = re.compile(r"(file|memory|s3a?|gs|gcs|az|abfs|https?):")
 
 
 class ObjectInfo(NamedTuple):
@@ -24,6 +37,7 @@ class ObjectInfo(NamedTuple):
 class Store(ABC):
     """Every method raises only `StorageError`s and is safe to call from many threads.
 
+    (A malformed key or range is `InvalidInput`; what `parts` or a source file raise passes through.)
     Transient faults (time-outs, 500, 503, refused connections) are retried with back-off for
     `settings.storage_timeout` seconds, then raised as `StorageUnavailable`.
     When a write returns, the bytes survive a crash of this machine.
@@ -33,7 +47,10 @@ class Store(ABC):
 
     @abstractmethod
     def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
-        """The bytes, or the half-open range of them. `ObjectMissing` when there is nothing."""
+        """The bytes, or the half-open range of them, cut off at the object's end.
+
+        `ObjectMissing` when there is nothing.
+        """
 
     @abstractmethod
     def put(self, key: str, data: bytes) -> None:
@@ -41,10 +58,12 @@ class Store(ABC):
 
     @abstractmethod
     def create(self, key: str, data: bytes) -> None:
-        """Write the object only if nothing is there; `ObjectExists` otherwise.
+        """Write the object only if nothing is there; `ObjectExists` when other bytes are there.
 
-        Of several callers at once exactly one succeeds, if `creates_exclusively`. A call whose
-        answer was lost is settled by reading back and comparing: equal bytes count as success.
+        Of several callers at once exactly one succeeds, if `creates_exclusively` and their bytes
+        differ. Equal bytes count as success, since they may be this call's own after a lost answer:
+        a caller that must tell itself from others puts something of its own into the bytes.
+        Any other error leaves open whether the object was written: read it back before deciding.
         """
 
     @abstractmethod
@@ -60,7 +79,10 @@ class Store(ABC):
 
     @abstractmethod
     def read(self, key: str, start: int = 0, end: int | None = None, chunk: int = 4 << 20) -> Iterator[bytes]:
-        """The bytes (or a range of them) in chunks, with bounded memory and read-ahead."""
+        """The bytes (or a range of them) in chunks, with bounded memory and read-ahead.
+
+        Errors are raised by the iterator, not by this call.
+        """
 
     @abstractmethod
     def info(self, key: str) -> ObjectInfo:
@@ -70,8 +92,11 @@ class Store(ABC):
     def exists(self, key: str) -> bool: ...
 
     @abstractmethod
-    def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object below the folder `prefix` (`""` for all), sorted by key. Temporary files are left out."""
+    def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """Every object below the folder `prefix` (`""` for all), sorted by key. Temporary files are left out.
+
+        With `after`, only keys that sort behind it, without reading those before it.
+        """
 
     @abstractmethod
     def delete(self, keys: Iterable[str]) -> None:
@@ -91,5 +116,74 @@ class Store(ABC):
         """Whether `create` really refuses an existing key (probed once; some S3 servers overwrite)."""
 
     @abstractmethod
+    def sweep_leftovers(self) -> int:
+        """Remove what writers that died left unfinished; returns how many. Live writers are left alone."""
+
+    @abstractmethod
     def close(self) -> None:
         """Give back connections and threads. Temporary leftovers of this process are removed."""
+
+
+def check_key(key: str) -> str:
+    """The key, if it is relative, clean and can be written down by every kind of storage."""
+    if _KEY.match(key) is None:
+        raise UnsafePath(
+            f"{key!r} is not a storage key",
+            hint="Keys are relative paths: no leading or doubled '/', no '.' or '..' part, no control characters.",
+        )
+    return key
+
+
+def check_range(start: int, end: int | None) -> None:
+    if start < 0 or (end is not None and end < start):
+        raise InvalidInput(
+            f"bytes {start} to {end} are not a range", hint="Give 0 ≤ start ≤ end, or no end for the rest."
+        )
+
+
+def open_store(url: str, settings: Settings) -> Store:
+    """The store at a path, `file://`, `s3://bucket/prefix`, `memory://name` or any other fsspec URL.
+
+    Opening makes nothing and asks no server: a place that cannot be reached shows at the first call.
+    """
+    scheme = _SCHEME.match(url)
+    if scheme is None:
+        return _open_local(url, url)
+    protocol, rest = scheme[1].lower(), url[scheme.end() :]
+    if protocol == "file":
+        if not rest.startswith("/"):
+            raise InvalidInput(f"{url!r} is not an absolute path", hint="Write file:///absolute/path, or a plain path.")
+        return _open_local(url, unquote(rest))
+    if "\0" in url:
+        raise InvalidInput(f"{url!r} holds a NUL character", hint="Give a URL without it.")
+    if protocol == "memory":
+        return _open_memory(url, rest.strip("/"))
+    raise InvalidInput(f"{url!r}: {protocol}:// is not known", hint="Give a path, file:///path or memory://name.")
+
+
+def _open_local(url: str, path: str) -> Store:
+    from raykqi.storage.filesystem_local import LocalStore
+
+    if not path or "\0" in path:
+        raise InvalidInput(
+            f"{url!r} names no place for a workspace", hint="Give a folder or a URL like s3://bucket/lab."
+        )
+    mistyped = _SCHEME_WITHOUT_SLASHES.match(path)
+    if mistyped:
+        raise InvalidInput(
+            f"{url!r} lacks the '//' of a URL", hint=f"Write {mistyped[1]}://…, or ./{path} for a folder."
+        )
+    root = Path(path).expanduser().absolute()
+    if root.exists() and not root.is_dir():
+        raise InvalidInput(f"{root} is a file", hint="Give a folder; it is made when it is not there.")
+    return LocalStore(root)
+
+
+def _open_memory(url: str, name: str) -> Store:
+    from raykqi.storage.filesystem_memory import MemoryStore
+
+    if not name:
+        raise InvalidInput(
+            f"{url!r} names no memory store", hint="Write memory://NAME; equal names share their objects."
+        )
+    return MemoryStore.shared(name)
