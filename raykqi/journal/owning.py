@@ -1,0 +1,24 @@
+"""Which kind of ownership a store needs."""
+
+from __future__ import annotations
+
+from raykqi.journal.filelock import FileLock
+from raykqi.journal.memorylock import MemoryLock
+from raykqi.journal.ownership import Kind, Ownership, this_owner
+from raykqi.storage.filesystem import Store
+
+__all__ = ["open_ownership"]
+
+
+def open_ownership(
+    store: Store, *, kind: Kind = "embedded", url: str = "", user: str = "unknown", takeover: bool = False
+) -> Ownership:
+    """How this process will own the store; nothing is taken yet.
+
+    `takeover` overrules a server that died on another machine without releasing the workspace.
+    """
+    owner = this_owner(kind, url=url, user=user)
+    root = store.local_path("workspace.json")
+    if root is not None:
+        return FileLock(owner, root.parent)
+    return MemoryLock(owner, store.url)
