@@ -14,13 +14,19 @@ from typing import NamedTuple
 from raykqi.journal.codec import entry_key, seq_of
 from raykqi.storage.filesystem import Store
 
-__all__ = ["SEGMENTS", "TORN", "Layout", "Segment", "covering", "list_segments", "list_singles", "look"]
+__all__ = ["SEGMENTS", "TORN", "Layout", "Segment", "Single", "covering", "list_segments", "list_singles", "look"]
 
 JOURNAL = "journal"
 SEGMENTS = "journal/segments"
 TORN = "journal/torn"
 
 _SEGMENT = re.compile(r"journal/segments/(\d{20})-(\d{20})\.jsonl\Z")
+
+
+class Single(NamedTuple):
+    seq: int
+    size: int
+    modified: float  # by the clock of the storage
 
 
 class Segment(NamedTuple):
@@ -50,18 +56,18 @@ class Layout(NamedTuple):
 def look(store: Store, after: int = 0) -> Layout:
     """Every segment, and the highest entry; `after` saves listing the single entries before it."""
     # Single entries first: one that is deleted meanwhile is in a segment that is seen afterwards.
-    last_single = max((seq for seq, _ in list_singles(store, max(after - 1, 0))), default=0)
+    last_single = max((single.seq for single in list_singles(store, max(after - 1, 0))), default=0)
     segments = list_segments(store)
     return Layout(segments, max([last_single] + [segment.last for segment in segments]))
 
 
-def list_singles(store: Store, after: int = 0) -> Iterator[tuple[int, float]]:
-    """Number and modification time of the entries after `after` that have an object of their own, ascending."""
+def list_singles(store: Store, after: int = 0) -> Iterator[Single]:
+    """The entries after `after` that have an object of their own, ascending."""
     for item in store.list(JOURNAL, after=entry_key(after)):
         seq = seq_of(item.key)
         if not seq:
             return  # segments and torn entries sort behind
-        yield seq, item.modified
+        yield Single(seq, item.size, item.modified)
 
 
 def list_segments(store: Store) -> tuple[Segment, ...]:

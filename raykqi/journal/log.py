@@ -15,11 +15,12 @@ from datetime import datetime
 from blake3 import blake3
 
 from raykqi.domain.events import Event
-from raykqi.errors import Fenced, ObjectMissing, StorageError
+from raykqi.errors import Damaged, Fenced, ObjectMissing, StorageError
 from raykqi.journal.codec import GENESIS, Entry, Torn, damaged, encode, entry_key
-from raykqi.journal.layout import covering, list_segments, look
+from raykqi.journal.layout import Segment, covering, list_segments, look
 from raykqi.journal.processes import boot_seconds
 from raykqi.journal.reading import Chain, frames, segment_frames, whole
+from raykqi.journal.segments import SETTLED_AFTER, compact
 from raykqi.journal.settling import OutcomeUnknown, fenced, is_near, place
 from raykqi.storage.filesystem import Store
 
@@ -97,6 +98,10 @@ class Journal:
         self._saw(seq, entry.hash, began)
         return entry
 
+    def compact(self, until: int, *, min_age: float = SETTLED_AFTER) -> Segment | None:
+        """Join entries up to `until` into one object; see `segments.compact`."""
+        return compact(self._store, until, min_age=min_age)
+
     def _saw(self, seq: int, digest: str, when: float) -> None:
         self._head, self._head_seen = (seq, digest), when
 
@@ -112,8 +117,10 @@ class Journal:
         if seq > 1:
             found = next((f.hash for f in frames(self._store, seq - 2, None, look(self._store, seq - 2))), "")
         if found != prev:
-            what = f"it is not the entry that this controller has applied as {seq - 1}"
-            raise damaged(entry_key(seq - 1), what, seq - 1)
+            raise Damaged(
+                f"{entry_key(seq - 1)} is not the entry that this controller has applied as {seq - 1}",
+                hint="The index belongs to another history: rebuild it with `raykqi rebuild`.",
+            )
 
     def _check_still_ours(self, entry: Entry) -> None:
         if not self._store.creates_exclusively:

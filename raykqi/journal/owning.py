@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from raykqi.journal.filelock import FileLock
+from raykqi.journal.lease import Lease
 from raykqi.journal.memorylock import MemoryLock
+from raykqi.journal.ownerobject import OwnerObject
 from raykqi.journal.ownership import Kind, Ownership, this_owner
 from raykqi.storage.filesystem import Store
 
@@ -21,4 +23,8 @@ def open_ownership(
     root = store.local_path("workspace.json")
     if root is not None:
         return FileLock(owner, root.parent)
-    return MemoryLock(owner, store.url)
+    if store.url.startswith("memory:"):
+        return MemoryLock(owner, store.url)
+    if store.creates_exclusively:
+        return OwnerObject(owner, store, takeover=takeover)
+    return Lease(owner, store)
