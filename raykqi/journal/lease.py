@@ -89,7 +89,7 @@ class Lease(Ownership):
             holder = _parse(text)
             server_lives = watch.has_moved and holder is not None and holder.owner.kind == "server"
             if server_lives or boot_seconds() >= give_up:
-                raise refusal(self._store.url, holder and holder.owner)
+                raise refusal(self._store.url, holder.owner if holder else None)
             self._ended.wait(self._ttl / LOOKS)
 
     def release(self) -> None:

@@ -46,13 +46,15 @@ def place(store: Store, seq: int, data: bytes) -> None:
             failure = e
         there = _read_back(store, key, failure or unanswered)
         if there == data:
-            if failure and is_near(store):
-                raise OutcomeUnknown(key, failure) from failure  # visible, yet perhaps not on the disk
-            return None
-        if there is not None:
+            if not failure or not is_near(store):
+                return None
+        elif there is not None:
             _clear_torn_or_refuse(store, seq, there)
-        elif failure and not unanswered and not isinstance(failure, StorageUnavailable):
+        if failure and unanswered:
+            raise OutcomeUnknown(key, failure) from failure
+        if failure and there is None and not isinstance(failure, StorageUnavailable):
             raise failure
+        # A write may still be on its way, or be visible but not yet on the disk: writing the same again tells.
         unanswered = failure or unanswered
     if unanswered:
         raise OutcomeUnknown(key, unanswered) from unanswered

@@ -9,17 +9,18 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 from blake3 import blake3
 
-from raykqi.errors import Damaged, StorageError, StorageFull, WorkspaceTooNew
+from raykqi.errors import Damaged, ObjectMissing, StorageError, StorageFull, WorkspaceTooNew
 from raykqi.storage.filesystem import Store
 
-__all__ = ["FORMAT", "Snapshot", "Table", "fetch", "latest_snapshot", "list_snapshots", "read_snapshot"]
+__all__ = ["FORMAT", "Snapshot", "Table", "latest_snapshot", "list_snapshots", "read_snapshot"]
 __all__ += ["remove_older", "write_snapshot"]
 
 FORMAT = 1
@@ -36,32 +37,81 @@ class Table(msgspec.Struct, frozen=True):
     blake3: str
 
 
-class Snapshot(msgspec.Struct, frozen=True):
-    """The index after entry `seq`, whose hash is `entry_hash`."""
-
+class Manifest(msgspec.Struct, frozen=True):
     format: int
     seq: int
-    entry_hash: str
+    hash: str
     epoch: int
     time: datetime
     tables: dict[str, Table]
 
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The index after entry `seq`, whose hash is `hash`, where it is stored."""
+
+    store: Store
+    seq: int
+    hash: str
+    epoch: int
+    time: datetime
+    tables: Mapping[str, Table]
+
     def key(self, table: str) -> str:
         return f"{_folder(self.seq)}/{table}.parquet"
 
+    def fetch(self, table: str, into: Path) -> None:
+        """Copy one table to the file `into`, which exists only if every byte is as it was written."""
+        partial = into.with_name(f"{into.name}.{os.getpid()}.partial")
+        try:
+            self._copy(table, partial)
+            partial.replace(into)
+        except OSError as e:
+            kind = StorageFull if e.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
+            hint = f"Look at the disk that holds {into.parent}."
+            raise kind(f"cannot write {into}: {e.strerror or e}", hint=hint) from e
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _copy(self, table: str, into: Path) -> None:
+        key, expected = self.key(table), self.tables.get(table)
+        if expected is None:
+            raise _damaged(_manifest(self.seq), f"it names no table {table!r}")
+        digest, size = blake3(), 0
+        with into.open("wb") as file:
+            for chunk in self._content(key):
+                digest.update(chunk)
+                size += file.write(chunk)
+        if (size, digest.hexdigest()) != (expected.size, expected.blake3):
+            raise _damaged(key, f"its {size} bytes are not the {expected.size} that were written")
+
+    def _content(self, key: str) -> Iterator[bytes]:
+        try:
+            yield from self.store.read(key, chunk=CHUNK)
+        except ObjectMissing as e:
+            raise _damaged(key, "it is missing, though the manifest names it") from e
+
 
 def write_snapshot(
-    store: Store, *, seq: int, entry_hash: str, epoch: int, time: datetime, tables: Mapping[str, Path]
+    store: Store,
+    *,
+    seq: int,
+    hash: str,  # noqa: A002  as the manifest calls it
+    epoch: int,
+    time: datetime,
+    tables: Mapping[str, Path],
 ) -> Snapshot:
     """Store these Parquet files as the snapshot at `seq`, unless it is there already."""
     if store.exists(_manifest(seq)):
         there = read_snapshot(store, seq)
-        if there.entry_hash == entry_hash:
+        if there.hash == hash:
             return there
-    snapshot = Snapshot(FORMAT, seq, entry_hash, epoch, time, {name: _describe(path) for name, path in tables.items()})
+        store.delete([_manifest(seq)])  # of another history: nobody may mix its tables with ours
+    snapshot = Snapshot(store, seq, hash, epoch, time, {name: _describe(path) for name, path in tables.items()})
     for name, path in tables.items():
         store.put_file(snapshot.key(name), path)
-    store.put(_manifest(seq), msgspec.json.format(msgspec.json.encode(snapshot), indent=2) + b"\n")
+    manifest = Manifest(FORMAT, seq, hash, epoch, time, dict(snapshot.tables))
+    store.put(_manifest(seq), msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
     return snapshot
 
 
@@ -86,32 +136,12 @@ def read_snapshot(store: Store, seq: int) -> Snapshot:
                 f"{key} has format {newest.format}; this program knows {FORMAT}",
                 hint="A later version of raykqi wrote to this workspace: upgrade raykqi and try again.",
             )
-        snapshot = msgspec.json.decode(text, type=Snapshot)
+        found = msgspec.json.decode(text, type=Manifest)
     except (msgspec.DecodeError, ValueError, RecursionError) as e:
         raise _damaged(key, f"its text is malformed: {e}") from e
-    if snapshot.seq != seq:
-        raise _damaged(key, f"it says that it is of entry {snapshot.seq}")
-    return snapshot
-
-
-def fetch(store: Store, snapshot: Snapshot, table: str, into: Path) -> None:
-    """Copy one table to the file `into`, which exists only if every byte is as it was written."""
-    key, expected = snapshot.key(table), snapshot.tables[table]
-    partial = into.with_name(f"{into.name}.{os.getpid()}.partial")
-    digest, size = blake3(), 0
-    try:
-        with partial.open("wb") as file:
-            for chunk in store.read(key, chunk=CHUNK):
-                digest.update(chunk)
-                size += file.write(chunk)
-        if (size, digest.hexdigest()) != (expected.size, expected.blake3):
-            raise _damaged(key, f"{size} bytes that are not the {expected.size} of its manifest")
-        partial.replace(into)
-    except OSError as e:
-        kind = StorageFull if e.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
-        raise kind(f"cannot write {into}: {e.strerror or e}", hint=f"Look at the disk that holds {into.parent}.") from e
-    finally:
-        partial.unlink(missing_ok=True)
+    if found.seq != seq:
+        raise _damaged(key, f"it says that it is of entry {found.seq}")
+    return Snapshot(store, seq, found.hash, found.epoch, found.time, found.tables)
 
 
 def remove_older(store: Store, keep: int = 2) -> list[int]:
