@@ -7,6 +7,7 @@
     │   └── UnsafePath               400  2   a path that would leave its tree or target
     ├── NotFound                     404  3   an id, path or workspace that is not there
     │   ├── UnknownId                404  3
+    │   ├── DataGone                 410  3   data that was purged or removed
     │   ├── AmbiguousId              409  3   a short id with several candidates
     │   └── WorkspaceMissing         404  3
     ├── Conflict                     409  4   the state of the workspace forbids it
@@ -36,6 +37,7 @@ __all__ = [
     "AmbiguousId",
     "Conflict",
     "Damaged",
+    "DataGone",
     "Fenced",
     "InUse",
     "InvalidInput",
@@ -101,6 +103,10 @@ class NotFound(RaykqiError):
 
 class UnknownId(NotFound):
     pass
+
+
+class DataGone(NotFound):
+    status = 410
 
 
 class AmbiguousId(NotFound):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ class Settings:
         cache_root = Path(env.get("XDG_CACHE_HOME") or home / ".cache")
         return cls(
             workspace=env.get("RAYKQI_WORKSPACE") or None,
-            user=env.get("RAYKQI_USER") or env.get("LOGNAME") or env.get("USER") or "unknown",
+            user=env.get("RAYKQI_USER") or env.get("LOGNAME") or env.get("USER") or _login_name(),
             cache_dir=Path(env.get("RAYKQI_CACHE_DIR") or cache_root / "raykqi"),
             cache_bytes=_number(env, "RAYKQI_CACHE_BYTES", cls.cache_bytes, minimum=0),
             transfer_threads=_number(env, "RAYKQI_TRANSFER_THREADS", cls.transfer_threads, minimum=1),
@@ -42,6 +43,13 @@ class Settings:
             lock_timeout=float(_number(env, "RAYKQI_LOCK_TIMEOUT", int(cls.lock_timeout), minimum=0)),
             s3_endpoint=env.get("RAYKQI_S3_ENDPOINT") or env.get("AWS_ENDPOINT_URL") or None,
         )
+
+
+def _login_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return "unknown"
 
 
 def _number(env: Mapping[str, str], name: str, default: int, *, minimum: int) -> int:

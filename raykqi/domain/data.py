@@ -9,7 +9,7 @@ import msgspec
 
 from raykqi.domain.tags import Tag
 
-__all__ = ["Data", "DataQuery", "DataStatus", "Page", "TagCount", "TreeRef", "Upstream"]
+__all__ = ["Data", "DataQuery", "DataStatus", "Page", "TagChange", "TagCount", "TreeRef", "Upstream"]
 
 DataStatus = Literal["processing", "done", "failed", "purged", "removed"]
 
@@ -37,7 +37,7 @@ class Data(msgspec.Struct, frozen=True):
     created: datetime
     timestamp: datetime | None
     creator: str
-    tree: TreeRef | None
+    tree: TreeRef
     upstream: Upstream
     tags: tuple[Tag, ...] = ()
 
@@ -73,3 +73,11 @@ class TagCount(msgspec.Struct, frozen=True):
     key: str
     value: str
     count: int
+
+
+class TagChange(msgspec.Struct, frozen=True):
+    """What really changed on one data."""
+
+    data: str
+    removed: tuple[Tag, ...]
+    added: tuple[Tag, ...]

@@ -1,0 +1,73 @@
+"""What a decision needs to know about some data, read in a few statements for a whole batch of commands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from raykqi.catalog.index import Index
+from raykqi.domain.data import DataStatus
+from raykqi.domain.lineage import RunStatus
+from raykqi.domain.tags import Tag
+
+__all__ = ["Consumer", "DataFacts", "Facts", "load_facts"]
+
+
+@dataclass
+class Consumer:
+    """A run that took the data, and those of its outputs that are still there."""
+
+    run: str
+    status: RunStatus
+    outputs: frozenset[str]
+
+
+@dataclass
+class DataFacts:
+    project: str
+    status: DataStatus
+    run_status: RunStatus
+    tags: set[Tag] = field(default_factory=set)
+    consumers: list[Consumer] = field(default_factory=list)
+
+
+@dataclass
+class Facts:
+    """Ids that are not in `data` do not exist. Decisions move these facts on as they are made."""
+
+    data: dict[str, DataFacts]
+    generation: int
+    condemned: frozenset[str]
+    last_data: int
+
+
+_DATA = """
+    SELECT d.id::VARCHAR, d.number, d.project, d.status, r.status
+    FROM data d JOIN run r ON r.number = d.run
+    WHERE d.id IN (SELECT unnest(?::UUID[]))
+"""
+_TAGS = "SELECT data, key, value FROM tag WHERE data IN (SELECT unnest(?::BIGINT[]))"
+_CONSUMERS = """
+    SELECT i.data, r.id::VARCHAR, r.status, list(o.id::VARCHAR) FILTER (o.status <> 'removed')
+    FROM run_input i JOIN run r ON r.number = i.run LEFT JOIN data o ON o.run = r.number
+    WHERE i.data IN (SELECT unnest(?::BIGINT[]))
+    GROUP BY ALL
+"""
+
+
+def load_facts(index: Index, *, data: Collection[str], tags: Collection[str], consumers: Collection[str]) -> Facts:
+    """Facts on `data`; their tags and consumers only for the ids named there."""
+    position = index.position()
+    found: dict[str, DataFacts] = {}
+    numbers: dict[int, str] = {}
+    for id_, number, project, status, run_status in index.rows(_DATA, [list(data)]) if data else ():
+        found[id_] = DataFacts(project, status, run_status)
+        numbers[number] = id_
+    with_tags = [number for number, id_ in numbers.items() if id_ in tags]
+    for number, key, value in index.rows(_TAGS, [with_tags]) if with_tags else ():
+        found[numbers[number]].tags.add(Tag(key, value))
+    with_consumers = [number for number, id_ in numbers.items() if id_ in consumers]
+    for number, run, status, outputs in index.rows(_CONSUMERS, [with_consumers]) if with_consumers else ():
+        found[numbers[number]].consumers.append(Consumer(run, status, frozenset(outputs or ())))
+    condemned = frozenset(key for (key,) in index.rows("SELECT object FROM condemned"))
+    return Facts(found, position.generation, condemned, position.data)

@@ -1,0 +1,115 @@
+"""The tables of the index, declared once; the API shows their shapes.
+
+Numbers (`number`) are given in the order of the journal and are how tables refer to each other;
+ids are what the world sees. Times are UTC without a zone. Nothing here is ever the only copy.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Column, DateTime, MetaData
+from sqlmodel import Field, SQLModel
+
+__all__ = ["TABLES", "columns_sql"]
+
+
+class Table(SQLModel):
+    metadata = MetaData()
+
+
+def _number(*, key: bool = False) -> Column[int]:
+    return Column(BigInteger, primary_key=key, nullable=False)
+
+
+class Meta(Table, table=True):
+    __tablename__ = "meta"
+    key: str = Field(primary_key=True)
+    value: str
+
+
+class Run(Table, table=True):
+    __tablename__ = "run"
+    number: int = Field(sa_column=_number(key=True))
+    id: uuid.UUID
+    project: str
+    plan: str
+    status: str
+    created: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    updated: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    creator: str
+
+
+class RunInput(Table, table=True):
+    __tablename__ = "run_input"
+    run: int = Field(sa_column=_number(key=True))
+    name: str = Field(primary_key=True)
+    data: int = Field(sa_column=_number())
+
+
+class Data(Table, table=True):
+    __tablename__ = "data"
+    number: int = Field(sa_column=_number(key=True))
+    id: uuid.UUID
+    project: str
+    run: int = Field(sa_column=_number())
+    output: str
+    status: str
+    created: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    timestamp: datetime | None = Field(default=None, sa_column=Column(DateTime, nullable=True))
+    creator: str
+    tree: str
+    size: int = Field(sa_column=_number())
+    files: int = Field(sa_column=_number())
+
+
+class Tag(Table, table=True):
+    __tablename__ = "tag"
+    data: int = Field(sa_column=_number(key=True))
+    key: str = Field(primary_key=True)
+    value: str = Field(primary_key=True)
+    added_at: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    added_by: str
+
+
+class TagPast(Table, table=True):
+    """Tags that were taken off again: from when to when, and by whom."""
+
+    __tablename__ = "tag_past"
+    data: int = Field(sa_column=_number(key=True))
+    key: str = Field(primary_key=True)
+    value: str = Field(primary_key=True)
+    added_at: datetime = Field(sa_column=Column(DateTime, nullable=False, primary_key=True))
+    added_by: str
+    removed_at: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    removed_by: str
+
+
+class Tombstone(Table, table=True):
+    __tablename__ = "tombstone"
+    data: int = Field(sa_column=_number(key=True))
+    kind: str = Field(primary_key=True)
+    ended_at: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    ended_by: str
+    reason: str
+
+
+class Condemned(Table, table=True):
+    __tablename__ = "condemned"
+    object: str = Field(primary_key=True)
+    generation: int = Field(sa_column=_number())
+
+
+TABLES: tuple[type[Table], ...] = (Meta, Run, RunInput, Data, Tag, TagPast, Tombstone, Condemned)
+
+
+def columns_sql(table: type[Table]) -> str:
+    """The column list of CREATE TABLE. Keys stay undeclared: scans are pruned by order, indexes cost every write."""
+    from sqlalchemy.dialects.postgresql import dialect
+
+    described = table.metadata.tables[str(table.__tablename__)]
+    return ", ".join(
+        f'"{column.name}" {column.type.compile(dialect=dialect())}{"" if column.nullable else " NOT NULL"}'  # type: ignore[no-untyped-call]
+        for column in described.columns
+    )

@@ -1,0 +1,237 @@
+"""The one writer: commands that arrive together are decided, journalled and indexed as one entry.
+
+A command is answered when its entry is durable. When the entry cannot be written nothing of the
+batch happened; when the entry stands but the index cannot follow, the index is made anew.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from raykqi.catalog.facts import Facts, load_facts
+from raykqi.catalog.index import IndexDamaged
+from raykqi.controller.index_keeper import Advance, IndexKeeper
+from raykqi.domain.events import Event
+from raykqi.domain.ids import Clock, IdMaker
+from raykqi.engine.commands import Command
+from raykqi.engine.decide import consumers_needed, data_needed, decide, tags_needed
+from raykqi.errors import Conflict, Fenced, RaykqiError, StorageError
+from raykqi.journal.codec import next_time
+from raykqi.journal.log import Journal
+from raykqi.journal.ownership import Ownership
+
+__all__ = ["Controller"]
+
+log = logging.getLogger(__name__)
+
+BATCH = 512
+STALE_POLL = 0.5  # another process may end the collection: nobody tells us
+
+
+@dataclass
+class _Job:
+    command: Command
+    answer: Future[list[Event]] = field(default_factory=Future)
+
+
+class Controller:
+    """Takes commands from any thread; its own thread commits them, so that Ctrl-C never tears a commit."""
+
+    def __init__(
+        self,
+        *,
+        keeper: IndexKeeper,
+        journal: Journal,
+        ownership: Ownership,
+        clock: Clock,
+        lock_timeout: float,
+        freshness: float,
+    ) -> None:
+        self.keeper = keeper
+        self._journal = journal
+        self._ownership = ownership
+        self._clock = clock
+        self._ids = IdMaker(clock)
+        self._freshness = freshness  # seconds for which the index counts as up to date
+        self._lock_timeout = lock_timeout
+        self._refreshed = float("-inf")
+        self._epoch = 0
+        self._fenced: Fenced | None = None
+        self._closed = False
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._changed = threading.Condition()
+
+    def submit(self, command: Command) -> list[Event]:
+        """Do it, durably; the events that it became."""
+        job = _Job(command)
+        with self._starting:
+            if self._closed:
+                raise Conflict("the workspace is closed", hint="Open it again.")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="raykqi-controller", daemon=True)
+                self._thread.start()
+            self._jobs.put(job)
+        return job.answer.result()
+
+    def preview(self, command: Command) -> list[Event]:
+        """The events that the command would become now; nothing is changed."""
+        self.refresh()
+        return decide(command, self._facts([command]), self._clock.now(), self._ids)
+
+    def refresh(self) -> None:
+        """Bring the index up to what other processes have written, unless that was just done.
+
+        A commit in progress does it itself, so nobody waits for one here.
+        """
+        if not self.keeper.writing.acquire(blocking=self._epoch == 0):
+            return
+        try:
+            if time.monotonic() - self._refreshed >= self._freshness:
+                self._catch_up()
+        finally:
+            self.keeper.writing.release()
+
+    def wait_for_change(self, generation: int) -> None:
+        """Return when the collection that made an upload stale may have ended."""
+        with self._changed:
+            self._refreshed = float("-inf")
+            self.refresh()
+            if self.keeper.position.generation == generation:
+                self._changed.wait(timeout=STALE_POLL)
+
+    def close(self) -> None:
+        """Finish what was submitted, then stop."""
+        with self._starting:
+            self._closed = True
+            if self._thread is not None:
+                self._jobs.put(None)
+        if self._thread is not None:
+            self._thread.join()
+        self._ownership.close()
+
+    def _work(self) -> None:
+        while True:
+            batch = self._next_batch()
+            if not batch:
+                return
+            try:
+                self._commit(batch)
+            except IndexDamaged as error:
+                self._again_with_new_index(batch, error)
+            except BaseException as error:
+                _fail(batch, error)
+                if not isinstance(error, Exception):
+                    raise
+
+    def _next_batch(self) -> list[_Job]:
+        first = self._jobs.get()
+        batch = [] if first is None else [first]
+        while batch and len(batch) < BATCH:
+            try:
+                following = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if following is None:
+                self._jobs.put(None)
+                break
+            batch.append(following)
+        return batch
+
+    def _again_with_new_index(self, batch: list[_Job], error: IndexDamaged) -> None:
+        log.warning("%s", error)
+        try:
+            self.keeper.rebuild()
+            self._commit([job for job in batch if not job.answer.done()])
+        except Exception as still:
+            _fail(batch, still)
+
+    def _commit(self, batch: list[_Job]) -> None:
+        if self._fenced:
+            raise self._fenced
+        with self._ownership.held(self._lock_timeout), self.keeper.writing:
+            self.refresh()
+            decided: list[tuple[_Job, list[Event]]] = []
+            journalled = False
+            try:
+                with self.keeper.advancing() as advance:
+                    decided = self._decide(batch, advance)
+                    events = [event for _, its_events in decided for event in its_events]
+                    if events:
+                        self._append(events, advance)
+                        journalled = True
+            except (RaykqiError, OSError) as error:
+                if not journalled:
+                    raise
+                # The entry stands, whatever became of the index: it is made anew from the journal.
+                log.warning("the index could not follow the journal: %s", error)
+                self._rebuild_after(error)
+        with self._changed:
+            self._changed.notify_all()
+        for job, its_events in decided:
+            job.answer.set_result(its_events)
+
+    def _decide(self, batch: list[_Job], advance: Advance) -> list[tuple[_Job, list[Event]]]:
+        facts = self._facts([job.command for job in batch])
+        now = next_time(advance.position.time, self._clock.now())
+        self._ids.rise_to(advance.position.time)
+        decided: list[tuple[_Job, list[Event]]] = []
+        for job in batch:
+            try:
+                decided.append((job, decide(job.command, facts, now, self._ids)))
+            except RaykqiError as error:
+                job.answer.set_exception(error)
+        return decided
+
+    def _facts(self, commands: list[Command]) -> Facts:
+        def gather(need: Callable[[object], Iterable[str]]) -> set[str]:
+            return {id_ for command in commands for id_ in need(command)}
+
+        return load_facts(
+            self.keeper.index,
+            data=gather(data_needed),
+            tags=gather(tags_needed),
+            consumers=gather(consumers_needed),
+        )
+
+    def _append(self, events: list[Event], advance: Advance) -> None:
+        before = advance.position
+        advance.fold(events)
+        now = next_time(before.time, self._clock.now())
+        try:
+            entry = self._journal.append(
+                seq=before.seq + 1, epoch=self._epoch, time=now, prev=before.hash, events=events
+            )
+        except Fenced as error:
+            self._fenced = error
+            raise
+        except StorageError:
+            self._refreshed = float("-inf")
+            raise
+        advance.reach(entry.seq, entry.hash, entry.epoch, entry.time)
+        self._refreshed = time.monotonic()
+
+    def _catch_up(self) -> None:
+        if self.keeper.catch_up() or self._epoch == 0:
+            self._epoch = self.keeper.position.epoch + 1
+        self._refreshed = time.monotonic()
+
+    def _rebuild_after(self, error: Exception) -> None:
+        try:
+            self.keeper.rebuild()
+        except (RaykqiError, OSError) as still:
+            log.warning("the index could not be made anew after %s: %s", error, still)
+            self._refreshed = float("-inf")
+
+
+def _fail(batch: list[_Job], error: BaseException) -> None:
+    for job in batch:
+        if not job.answer.done():
+            job.answer.set_exception(error)

@@ -1,0 +1,159 @@
+"""Keeps the index in step with the journal: catches up, starts over when it is damaged, rebuilds."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypeVar
+
+import duckdb
+import msgspec
+
+from raykqi.catalog.index import Index, IndexDamaged, Position
+from raykqi.domain.events import Event
+from raykqi.errors import Damaged
+from raykqi.journal.codec import Entry
+from raykqi.journal.log import Journal
+from raykqi.storage.filesystem import Store
+
+__all__ = ["IndexKeeper"]
+
+log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+
+MANY_EVENTS = 20_000
+_MOVE = "UPDATE meta SET value = ? WHERE key = 'position'"
+
+
+class IndexKeeper:
+    """Everything that writes the index passes here, one thread at a time, under `writing`."""
+
+    def __init__(self, store: Store, journal: Journal, index: Index) -> None:
+        self.writing = threading.RLock()
+        self.index = index
+        self._store = store
+        self._journal = journal
+        self._position: Position | None = None
+
+    @property
+    def position(self) -> Position:
+        if self._position is None:
+            self._position = self.index.position()
+        return self._position
+
+    def catch_up(self) -> bool:
+        """Apply what other processes have written since; whether there was anything."""
+        with self.writing:
+            try:
+                if self.position.seq == 0:
+                    return self._fill()
+                return self._apply(self._journal.tail(self.position.seq, self.position.hash))
+            except IndexDamaged as error:
+                self._start_over(str(error))
+            except Damaged as error:
+                # An index of another history, say of a workspace restored from a backup, fits no entry.
+                if self.position.seq == 0:
+                    raise
+                log.info("the index does not fit the journal: %s", error)
+                self._start_over("it does not fit the journal")
+            return self._fill()
+
+    def rebuild(self, *, from_snapshot: bool = True) -> None:
+        with self.writing:
+            self._start_over("as asked")
+            self._fill(from_snapshot=from_snapshot)
+
+    def sound(self, read: Callable[[], Answer]) -> Answer:
+        """The answer of `read`, after a rebuild if the index turns out to be damaged."""
+        try:
+            return read()
+        except IndexDamaged as error:
+            with self.writing:
+                self._start_over(str(error))
+                self._fill()
+            return read()
+
+    @contextmanager
+    def advancing(self, *, postings: bool = True) -> Iterator[Advance]:
+        """A transaction in which events are applied; the position moves when it ends well."""
+        with self.writing:
+            before = self.position
+            try:
+                with self.index.transaction() as connection:
+                    advance = Advance(connection, before, postings)
+                    yield advance
+                    if advance.position != before:
+                        connection.execute(_MOVE, [msgspec.json.encode(advance.position).decode()])
+            except BaseException:
+                self._position = None
+                raise
+            self._position = advance.position
+
+    def _fill(self, *, from_snapshot: bool = True) -> bool:
+        from raykqi.catalog.snapshot import load_snapshot
+
+        with self.advancing(postings=False) as advance:
+            if from_snapshot:
+                advance.position = load_snapshot(self._store, advance.connection) or advance.position
+            start = advance.position
+            for entry in self._journal.read(start.seq, start.hash if start.seq else None):
+                advance.queue(entry)
+            advance.apply()
+            if advance.position != start or start.seq:
+                from raykqi.catalog.apply import sort_postings
+
+                sort_postings(advance.connection)
+            return advance.position != Position()
+
+    def _apply(self, entries: Iterable[Entry]) -> bool:
+        entries = iter(entries)
+        first = next(entries, None)
+        if first is None:
+            return False
+        with self.advancing() as advance:
+            for entry in itertools.chain([first], entries):
+                advance.queue(entry)
+            advance.apply()
+        return True
+
+    def _start_over(self, reason: str) -> None:
+        self.index.start_over(reason)
+        self._position = None
+
+
+class Advance:
+    """An open transaction of the index, and the position that it will leave behind."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, position: Position, postings: bool) -> None:
+        self.connection = connection
+        self.position = position
+        self._postings = postings
+        self._waiting: list[Event] = []
+        self._last: Entry | None = None
+
+    def queue(self, entry: Entry) -> None:
+        self._waiting += entry.events
+        self._last = entry
+        if len(self._waiting) >= MANY_EVENTS:
+            self.apply()
+
+    def apply(self) -> None:
+        """Apply the entries that were queued."""
+        if self._last is None:
+            return
+        self.fold(self._waiting)
+        last = self._last
+        self.reach(last.seq, last.hash, last.epoch, last.time)
+        self._waiting, self._last = [], None
+
+    def fold(self, events: Iterable[Event]) -> None:
+        from raykqi.catalog.apply import apply_events
+
+        self.position = apply_events(self.connection, self.position, events, postings=self._postings)
+
+    def reach(self, seq: int, hash_: str, epoch: int, time: datetime) -> None:
+        self.position = msgspec.structs.replace(self.position, seq=seq, hash=hash_, epoch=epoch, time=time)

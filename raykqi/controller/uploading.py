@@ -1,0 +1,99 @@
+"""A push from end to end: bytes into the store, then the record of it, again if a collection came between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from raykqi.controller.controller import Controller
+from raykqi.domain.data import Data, TreeRef, Upstream
+from raykqi.domain.events import RunInput, RunRecorded
+from raykqi.domain.tags import Tag
+from raykqi.engine.commands import NewOutput, RecordRun
+from raykqi.errors import UploadStale
+from raykqi.settings import Settings
+from raykqi.storage.filesystem import Store
+from raykqi.storage.progress import Progress
+
+__all__ = ["IMPORTED", "UPLOADED", "Upload"]
+
+UPLOADED = "raykqi#uploaded"
+IMPORTED = "raykqi#imported"
+# How long an upload waits for a collection that is deleting what it would like to reuse.
+PATIENCE = 60.0
+
+
+class Upload:
+    def __init__(self, store: Store, controller: Controller, settings: Settings, progress: Progress) -> None:
+        self._store = store
+        self._controller = controller
+        self._settings = settings
+        self._progress = progress
+
+    def push(self, source: Path, tags: tuple[Tag, ...], inputs: tuple[RunInput, ...], *, dereference: bool) -> Data:
+        from raykqi.storage.push import push_tree
+
+        def store() -> tuple[TreeRef, frozenset[str]]:
+            pushed = push_tree(
+                self._store, source, settings=self._settings, progress=self._progress, dereference=dereference
+            )
+            return pushed.tree, pushed.reused
+
+        return self._record(UPLOADED, "/upload", store, tags, inputs)
+
+    def import_(self, url: str, tags: tuple[Tag, ...]) -> Data:
+        from raykqi.storage.importing import import_objects
+        from raykqi.storage.trees import tree_key, write_tree
+
+        def store() -> tuple[TreeRef, frozenset[str]]:
+            tree = import_objects(url, settings=self._settings, progress=self._progress)
+            there = self._store.exists(tree_key(tree.ref.hash))
+            return write_tree(self._store, tree), frozenset([tree_key(tree.ref.hash)] * there)
+
+        return self._record(IMPORTED, "/imported", store, tags, ())
+
+    def _record(
+        self,
+        plan: str,
+        output: str,
+        store: Callable[[], tuple[TreeRef, frozenset[str]]],
+        tags: tuple[Tag, ...],
+        inputs: tuple[RunInput, ...],
+    ) -> Data:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            generation = self._controller.keeper.position.generation
+            tree, reused = store()
+            command = RecordRun(
+                by=self._settings.user,
+                plan=plan,
+                outputs=(NewOutput(output, tree, tags),),
+                inputs=inputs,
+                reused=reused,
+                generation=generation,
+            )
+            try:
+                (event,) = self._controller.submit(command)
+            except UploadStale:
+                if time.monotonic() > deadline:
+                    raise
+                self._controller.wait_for_change(generation)
+                continue
+            assert isinstance(event, RunRecorded)
+            return _data(event)
+
+
+def _data(event: RunRecorded) -> Data:
+    (output,) = event.outputs
+    return Data(
+        id=output.data,
+        project=event.project,
+        status="done",
+        created=event.at,
+        timestamp=event.at,
+        creator=event.by,
+        tree=output.tree,
+        upstream=Upstream(event.run, event.plan, output.name),
+        tags=output.tags,
+    )

@@ -1,0 +1,77 @@
+"""What one may ask the controller to do. Ids are whole; prefixes are resolved before."""
+
+from __future__ import annotations
+
+import msgspec
+
+from raykqi.domain.data import TreeRef
+from raykqi.domain.events import RunInput
+from raykqi.domain.tags import Tag
+
+__all__ = [
+    "ChangeTags",
+    "Collected",
+    "Command",
+    "Condemn",
+    "NewOutput",
+    "Purge",
+    "RecordRun",
+    "Remove",
+]
+
+
+class NewOutput(msgspec.Struct, frozen=True):
+    name: str
+    tree: TreeRef
+    tags: tuple[Tag, ...] = ()
+
+
+class RecordRun(msgspec.Struct, frozen=True):
+    """Write down a run that has ended: an upload, an import. `reused` are objects it found in the store."""
+
+    by: str
+    plan: str
+    outputs: tuple[NewOutput, ...]
+    inputs: tuple[RunInput, ...] = ()
+    reused: frozenset[str] = frozenset()
+    generation: int = 0
+    project: str = "default"
+
+
+class ChangeTags(msgspec.Struct, frozen=True):
+    """On each data: take off keys and tags first, then add."""
+
+    by: str
+    data: tuple[str, ...]
+    add: tuple[Tag, ...] = ()
+    remove: tuple[Tag, ...] = ()
+    remove_keys: tuple[str, ...] = ()
+
+
+class Purge(msgspec.Struct, frozen=True):
+    by: str
+    data: tuple[str, ...]
+    reason: str
+
+
+class Remove(msgspec.Struct, frozen=True):
+    by: str
+    data: tuple[str, ...]
+    reason: str
+
+
+class Condemn(msgspec.Struct, frozen=True):
+    """Announce the deletion of objects that nothing up to data number `last_data` refers to."""
+
+    by: str
+    objects: tuple[str, ...]
+    last_data: int
+
+
+class Collected(msgspec.Struct, frozen=True):
+    by: str
+    generation: int
+    bytes: int
+
+
+Command = RecordRun | ChangeTags | Purge | Remove | Condemn | Collected

@@ -1,0 +1,122 @@
+"""From a URL to an open workspace: what must be there, of which format, and who may write it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from raykqi.catalog.index import Index
+from raykqi.controller.controller import Controller
+from raykqi.controller.index_keeper import IndexKeeper
+from raykqi.domain.ids import Clock, IdMaker, SystemClock
+from raykqi.errors import Damaged, ObjectExists, ObjectMissing, WorkspaceExists, WorkspaceMissing, WorkspaceTooNew
+from raykqi.journal.log import Journal
+from raykqi.journal.owning import open_ownership
+from raykqi.settings import Settings
+from raykqi.storage.filesystem import Store, open_store
+
+__all__ = ["FORMAT", "Description", "Parts", "create_workspace", "find_workspace", "open_parts"]
+
+FORMAT = 1
+DESCRIPTION_KEY = "workspace.json"
+DEFAULT_FOLDER = ".raykqi"
+REMOTE_FRESHNESS = 1.0
+
+
+class Description(msgspec.Struct, frozen=True):
+    """`workspace.json`: written once, never changed."""
+
+    format: int
+    id: str
+    created: datetime
+
+
+class Parts(NamedTuple):
+    store: Store
+    description: Description
+    keeper: IndexKeeper
+    controller: Controller
+
+
+def find_workspace(settings: Settings, folder: Path) -> str:
+    """The workspace that is meant when none is named."""
+    if settings.workspace:
+        return settings.workspace
+    for parent in (folder, *folder.parents):
+        if (parent / DEFAULT_FOLDER / DESCRIPTION_KEY).is_file():
+            return str(parent / DEFAULT_FOLDER)
+    raise WorkspaceMissing(
+        f"no workspace was named, and neither {folder} nor a folder above it has a {DEFAULT_FOLDER}",
+        hint="`raykqi init` makes one here; --workspace or RAYKQI_WORKSPACE names another.",
+    )
+
+
+def create_workspace(url: str, settings: Settings, *, clock: Clock | None = None) -> Description:
+    """Make an empty workspace at `url`."""
+    clock = clock or SystemClock()
+    description = Description(FORMAT, IdMaker(clock).new(), clock.now())
+    store = open_store(url, settings)
+    try:
+        store.create(DESCRIPTION_KEY, msgspec.json.format(msgspec.json.encode(description), indent=2) + b"\n")
+    except ObjectExists as error:
+        raise WorkspaceExists(f"there is a workspace at {store.url} already", hint="Open it as it is.") from error
+    finally:
+        store.close()
+    return description
+
+
+def open_parts(url: str, settings: Settings, *, clock: Clock | None = None) -> Parts:
+    """Everything that an embedded workspace is made of, with the index up to date."""
+    store = open_store(url, settings)
+    try:
+        description = _describe(store)
+        ownership = open_ownership(store, user=settings.user)
+        journal = Journal(store, guard=ownership.check)
+        index = Index(_index_directory(store, description, settings), description.id)
+        keeper = IndexKeeper(store, journal, index)
+        near = store.local_path("journal") is not None or store.url.startswith("memory:")
+        controller = Controller(
+            keeper=keeper,
+            journal=journal,
+            ownership=ownership,
+            clock=clock or SystemClock(),
+            lock_timeout=settings.lock_timeout,
+            freshness=0.0 if near else REMOTE_FRESHNESS,
+        )
+        controller.refresh()
+    except BaseException:
+        store.close()
+        raise
+    return Parts(store, description, keeper, controller)
+
+
+def _describe(store: Store) -> Description:
+    try:
+        text = store.get(DESCRIPTION_KEY)
+    except ObjectMissing as error:
+        raise WorkspaceMissing(
+            f"there is no workspace at {store.url}",
+            hint=f"`raykqi init {store.url}` makes one; --workspace or RAYKQI_WORKSPACE names another.",
+        ) from error
+    try:
+        format_ = msgspec.json.decode(text, type=dict[str, object]).get("format")
+        if isinstance(format_, int) and format_ > FORMAT:
+            raise WorkspaceTooNew(
+                f"the workspace at {store.url} has format {format_}; this raykqi reads up to {FORMAT}",
+                hint="Upgrade raykqi: pip install --upgrade raykqi.",
+            )
+        return msgspec.json.decode(text, type=Description)
+    except msgspec.DecodeError as error:
+        raise Damaged(
+            f"{store.url}/{DESCRIPTION_KEY} is damaged: {error}",
+            hint="Restore it from a backup; it holds format, id and time of creation.",
+        ) from error
+
+
+def _index_directory(store: Store, description: Description, settings: Settings) -> Path | None:
+    if store.url.startswith("memory:"):
+        return None
+    return store.local_path("index") or settings.cache_dir / description.id / "index"

@@ -1,0 +1,350 @@
+"""The workspace: every verb that scripts, the command line and the API share.
+
+An embedded workspace does everything in this process. It holds no rules of its own: values are
+checked by the domain, decisions are taken by the controller, bytes are moved by storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from raykqi.catalog import queries
+from raykqi.controller.uploading import Upload
+from raykqi.domain.data import Data, DataQuery, Page, TagChange, TagCount
+from raykqi.domain.events import DataPurged, DataRemoved, RunInput, TagsChanged
+from raykqi.domain.ids import is_id
+from raykqi.domain.tags import check_key, parse_query_tag, parse_tags
+from raykqi.engine.commands import ChangeTags, Command, Purge, Remove
+from raykqi.errors import DataGone, InvalidInput
+from raykqi.opening import Parts
+from raykqi.settings import Settings
+from raykqi.storage.progress import Progress, SilentProgress
+
+if TYPE_CHECKING:
+    from raykqi.catalog.lineage import LineageReader, Way
+    from raykqi.domain.lineage import Ancestries, Lineage
+    from raykqi.maintenance.check import Report
+    from raykqi.maintenance.collect import Collection
+    from raykqi.maintenance.health import Finding
+    from raykqi.storage.materialise import Materialised
+    from raykqi.storage.trees import Entry, Tree
+
+__all__ = ["Workspace"]
+
+Answer = TypeVar("Answer")
+
+PAGE = 500
+
+
+class Workspace:
+    """Open it with `raykqi.open(url)`; close it, or use it in a `with` block. Safe to use from many threads."""
+
+    def __init__(self, parts: Parts, settings: Settings) -> None:
+        self._store, self._description, self._keeper, self._controller = parts
+        self._settings = settings
+
+    @property
+    def url(self) -> str:
+        return self._store.url
+
+    @property
+    def id(self) -> str:
+        return self._description.id
+
+    def close(self) -> None:
+        self._controller.close()
+        self._keeper.index.close()
+        self._store.close()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Bytes in
+
+    def push(
+        self,
+        source: str | Path,
+        tags: Iterable[str] = (),
+        *,
+        name: bool = False,
+        inputs: Mapping[str, str] | None = None,
+        dereference: bool = False,
+        progress: Progress | None = None,
+    ) -> Data:
+        """Store a directory or file with its tags, in one step that happens whole or not at all.
+
+        `name` adds `name:` and the last part of the path. `inputs` names data that it was made of by hand.
+        """
+        path = Path(source)
+        wanted = [*tags, f"name:{path.resolve().name}"] if name else tags
+        checked, given = parse_tags(wanted), self._inputs(inputs)
+        return self._upload(progress).push(path, checked, given, dereference=dereference)
+
+    def import_(self, url: str, tags: Iterable[str] = (), *, progress: Progress | None = None) -> Data:
+        """Take in objects that lie elsewhere, by reference: they are read once to hash them, not copied."""
+        return self._upload(progress).import_(url, parse_tags(tags))
+
+    # Bytes out
+
+    def pull(
+        self,
+        data: str,
+        target: str | Path,
+        *,
+        patterns: Iterable[str] = (),
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Materialised:
+        """Write the data, or what of it matches the patterns, to `target`; every file is verified."""
+        from raykqi.storage.materialise import materialise
+
+        tree = self._tree(data)
+        return materialise(
+            self._store,
+            tree,
+            Path(target),
+            settings=self._settings,
+            patterns=tuple(patterns),
+            progress=progress or SilentProgress(),
+            overwrite=overwrite,
+        )
+
+    def ls(self, data: str, patterns: Iterable[str] = ()) -> list[Entry]:
+        """The files, links and directories of the data."""
+        wanted = tuple(patterns)
+        tree = self._tree(data)
+        return tree.glob(wanted) if wanted else list(tree)
+
+    def cat(self, data: str, path: str) -> Iterator[bytes]:
+        """One file's bytes, verified, in chunks."""
+        from raykqi.storage.materialise import open_file
+
+        return open_file(self._store, self._tree(data), path, settings=self._settings)
+
+    # Questions
+
+    def find(
+        self,
+        *tags: str,
+        without: Iterable[str] = (),
+        id: str = "",  # noqa: A002
+        name: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        min_size: int | None = None,
+        max_size: int | None = None,
+        creator: str = "",
+        upstream_run: str = "",
+        oldest_first: bool = False,
+        limit: int | None = None,
+    ) -> list[Data]:
+        """The data that hold all the tags and meet all else; `!key:value` means without that tag."""
+        excluded = [*without, *(tag[1:] for tag in tags if tag.startswith("!"))]
+        query = DataQuery(
+            tags=tuple(parse_query_tag(tag) for tag in tags if not tag.startswith("!")),
+            without=tuple(parse_query_tag(tag) for tag in excluded),
+            id_prefix=id,
+            name=name,
+            since=since.astimezone() if since else None,
+            until=until.astimezone() if until else None,
+            min_size=min_size,
+            max_size=max_size,
+            creator=creator,
+            upstream_run=upstream_run and self.resolve(upstream_run),
+            oldest_first=oldest_first,
+        )
+        found: list[Data] = []
+        cursor = ""
+        while limit is None or len(found) < limit:
+            page = self.page(query, limit=PAGE if limit is None else min(PAGE, limit - len(found)), cursor=cursor)
+            found += page.items
+            cursor = page.next_cursor
+            if not cursor:
+                break
+        return found
+
+    def page(self, query: DataQuery, *, limit: int = 50, cursor: str = "") -> Page:
+        return self._read(lambda: queries.find_data(self._keeper.index, query, limit=limit, cursor=cursor))
+
+    def count(self, query: DataQuery) -> int:
+        return self._read(lambda: queries.count_data(self._keeper.index, query))
+
+    def show(self, data: str) -> Data:
+        return self._read(lambda: queries.get_data(self._keeper.index, [self._resolve(data, removed=True)])[0])
+
+    def tags(self, *, key: str = "", prefix: str = "", limit: int = 1_000) -> list[TagCount]:
+        """Every tag in use and on how many data, most used first."""
+        return self._read(lambda: queries.list_tags(self._keeper.index, key=key, prefix=prefix, limit=limit))
+
+    def resolve(self, prefix: str) -> str:
+        """The whole id of the one data or run that begins so."""
+        return self._read(lambda: queries.resolve_node(self._keeper.index, prefix))
+
+    def resolve_data(self, prefix: str) -> str:
+        """The whole id of the one data that begins so and was not removed."""
+        return self._read(lambda: self._resolve(prefix))
+
+    # Changes
+
+    def tag(
+        self,
+        data: str | Sequence[str],
+        *,
+        add: Iterable[str] = (),
+        remove: Iterable[str] = (),
+        remove_keys: Iterable[str] = (),
+        dry_run: bool = False,
+    ) -> list[TagChange]:
+        """Change the tags of one or many data in one step: first take off, then add. What changed, by data."""
+        command = ChangeTags(
+            by=self._settings.user,
+            data=self._resolve_all(data),
+            add=parse_tags(add),
+            remove=parse_tags(remove),
+            remove_keys=tuple(check_key(key) for key in remove_keys),
+        )
+        changes = self._do(command, dry_run=dry_run)
+        return [TagChange(e.data, e.removed, e.added) for e in changes if isinstance(e, TagsChanged)]
+
+    def purge(self, data: str | Sequence[str], reason: str, *, dry_run: bool = False) -> list[str]:
+        """Give up the bytes; record, tags and lineage stay. `gc` frees the space. The ids that were not purged yet."""
+        command = Purge(self._settings.user, self._resolve_all(data), _reason(reason))
+        return [e.data for e in self._do(command, dry_run=dry_run) if isinstance(e, DataPurged)]
+
+    def remove(self, data: str | Sequence[str], reason: str, *, dry_run: bool = False) -> list[str]:
+        """Take data out of every list; its lineage keeps a tombstone. `gc` frees the space."""
+        command = Remove(self._settings.user, self._resolve_all(data), _reason(reason))
+        return [e.data for e in self._do(command, dry_run=dry_run) if isinstance(e, DataRemoved)]
+
+    # Lineage
+
+    def lineage(
+        self,
+        node: str,
+        *,
+        way: Way = "both",
+        depth: int | None = None,
+        siblings: bool = False,
+        as_of: datetime | None = None,
+    ) -> Lineage:
+        """Where a data or run came from and what came of it, `depth` generations far (all without it)."""
+        if depth is not None and depth < 1:
+            raise InvalidInput(f"a depth of {depth} shows nothing", hint="Give 1 or more, or leave it out for all.")
+        whole = self.resolve(node)
+        moment = as_of.astimezone() if as_of else None
+        return self._read(lambda: self._lineage.around(whole, way=way, depth=depth, siblings=siblings, as_of=moment))
+
+    def path(self, ancestor: str, descendant: str) -> Lineage:
+        """The shortest way from one data or run to another that came of it; empty when there is none."""
+        source, target = self.resolve(ancestor), self.resolve(descendant)
+        return self._read(lambda: self._lineage.path(source, target))
+
+    def impact(self, node: str) -> Lineage:
+        """Everything that came of a data or run."""
+        return self.lineage(node, way="down")
+
+    def compare(self, left: str, right: str) -> Ancestries:
+        """How the ancestries of two data or runs differ."""
+        one, other = self.resolve(left), self.resolve(right)
+        return self._read(lambda: self._lineage.compare(one, other))
+
+    # Upkeep
+
+    def snapshot(self) -> str:
+        """Write the index as Parquet, so that opening elsewhere is quick and plain DuckDB can query it; its key."""
+        from raykqi.maintenance.snapshots import take_snapshot
+
+        self._controller.refresh()
+        return take_snapshot(self._store, self._keeper)
+
+    def rebuild(self, *, from_snapshot: bool = True) -> None:
+        """Make the index anew from snapshot and journal, or from the journal alone."""
+        self._keeper.rebuild(from_snapshot=from_snapshot)
+
+    def compact(self) -> int:
+        """Join old journal entries into few objects; how many entries were joined."""
+        from raykqi.maintenance.snapshots import compact_journal
+
+        return compact_journal(self._store, self._keeper)
+
+    def gc(self, *, dry_run: bool = False, grace_seconds: float = 3600.0) -> Collection:
+        """Delete objects that no data needs and that have been there for `grace_seconds`."""
+        from raykqi.maintenance.collect import collect
+
+        return collect(
+            self._store,
+            self._keeper,
+            self._controller,
+            by=self._settings.user,
+            dry_run=dry_run,
+            grace_seconds=grace_seconds,
+        )
+
+    def fsck(self, *, deep: bool = False, repair: bool = False, progress: Progress | None = None) -> Report:
+        """Check every promise about what is stored; with `repair`, mend what can be mended."""
+        from raykqi.maintenance.check import check_workspace
+
+        self._controller.refresh()
+        return check_workspace(
+            self._store, self._keeper, deep=deep, repair=repair, progress=progress or SilentProgress()
+        )
+
+    def doctor(self) -> list[Finding]:
+        """Is this workspace, and this machine's access to it, in good health?"""
+        from raykqi.maintenance.health import examine
+
+        return examine(self._store, self._description, self._keeper, self._settings)
+
+    # Inside
+
+    @cached_property
+    def _lineage(self) -> LineageReader:
+        from raykqi.catalog.lineage import LineageReader
+
+        return LineageReader(self._keeper.index)
+
+    def _upload(self, progress: Progress | None) -> Upload:
+        return Upload(self._store, self._controller, self._settings, progress or SilentProgress())
+
+    def _read(self, read: Callable[[], Answer]) -> Answer:
+        self._controller.refresh()
+        return self._keeper.sound(read)
+
+    def _do(self, command: Command, *, dry_run: bool) -> Sequence[object]:
+        return self._controller.preview(command) if dry_run else self._controller.submit(command)
+
+    def _tree(self, data: str) -> Tree:
+        from raykqi.storage.trees import read_tree
+
+        found = self.show(data)
+        if found.status in ("purged", "removed"):
+            raise DataGone(
+                f"the bytes of data {found.id} were given up: it is {found.status}",
+                hint=f"`raykqi lineage show {found.id}` says by whom and why.",
+            )
+        return read_tree(self._store, found.tree.hash)
+
+    def _inputs(self, inputs: Mapping[str, str] | None) -> tuple[RunInput, ...]:
+        return tuple(RunInput(name, self.resolve_data(data)) for name, data in (inputs or {}).items())
+
+    def _resolve(self, prefix: str, *, removed: bool = False) -> str:
+        return queries.resolve_data(self._keeper.index, prefix, removed=removed)
+
+    def _resolve_all(self, data: str | Sequence[str]) -> tuple[str, ...]:
+        prefixes = [data] if isinstance(data, str) else data
+        if not prefixes:
+            raise InvalidInput("no data were named", hint="Give at least one id.")
+        return tuple(dict.fromkeys(id_ if is_id(id_) else self.resolve_data(id_) for id_ in prefixes))
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise InvalidInput("a reason is needed", hint="Say why in a few words: the lineage keeps it.")
+    return text.strip()
