@@ -74,7 +74,7 @@ class Index:
     """One open index. Reads may come from many threads; `transaction` is for the one writer."""
 
     def __init__(self, directory: Path | None, workspace: str) -> None:
-        self._workspace = workspace
+        self.workspace = workspace
         self._lock_file: int | None = None
         self._path = self._take_slot(directory) if directory else None
         self._local = threading.local()
@@ -186,7 +186,7 @@ class Index:
         if not present.issuperset(_DISPOSABLE):
             raise IndexDamaged(f"the index {self._path} lacks tables")
         facts = dict(connection.execute("SELECT key, value FROM meta").fetchall())
-        if facts.get("format") != INDEX_FORMAT or facts.get("workspace") != self._workspace:
+        if facts.get("format") != INDEX_FORMAT or facts.get("workspace") != self.workspace:
             raise IndexDamaged(f"the index {self._path} is of another format or workspace")
         if "position" not in facts:
             raise IndexDamaged(f"the index {self._path} does not know its place in the journal")
@@ -205,7 +205,7 @@ class Index:
             "INSERT INTO meta VALUES (?, ?)",
             [
                 ("format", INDEX_FORMAT),
-                ("workspace", self._workspace),
+                ("workspace", self.workspace),
                 ("position", msgspec.json.encode(Position()).decode()),
             ],
         )

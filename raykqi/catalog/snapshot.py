@@ -9,7 +9,7 @@ import duckdb
 import msgspec
 
 from raykqi.catalog.index import Index, Position, guarded
-from raykqi.journal.snapshot import Snapshot, latest_snapshot, remove_older, write_snapshot
+from raykqi.journal.snapshot import Snapshot, remove_older, write_snapshot
 from raykqi.storage.filesystem import Store
 
 __all__ = ["load_snapshot", "save_snapshot"]
@@ -42,11 +42,8 @@ def save_snapshot(store: Store, index: Index) -> Snapshot:
     return snapshot
 
 
-def load_snapshot(store: Store, connection: duckdb.DuckDBPyConnection) -> Position | None:
-    """Fill the empty tables from the newest whole snapshot; None when there is none."""
-    snapshot = latest_snapshot(store)
-    if snapshot is None:
-        return None
+def load_snapshot(snapshot: Snapshot, connection: duckdb.DuckDBPyConnection) -> Position:
+    """Fill the empty tables from a snapshot."""
     with tempfile.TemporaryDirectory(prefix="raykqi-snapshot-") as folder, guarded():
         for name in _ORDER:
             path = Path(folder) / f"{name}.parquet"

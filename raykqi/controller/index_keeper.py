@@ -18,6 +18,7 @@ from raykqi.domain.events import Event
 from raykqi.errors import Damaged
 from raykqi.journal.codec import Entry
 from raykqi.journal.log import Journal
+from raykqi.journal.snapshot import Snapshot, latest_snapshot
 from raykqi.storage.filesystem import Store
 
 __all__ = ["IndexKeeper"]
@@ -36,7 +37,7 @@ class IndexKeeper:
         self.writing = threading.RLock()
         self.index = index
         self._store = store
-        self._journal = journal
+        self.journal = journal
         self._position: Position | None = None
 
     @property
@@ -51,7 +52,7 @@ class IndexKeeper:
             try:
                 if self.position.seq == 0:
                     return self._fill()
-                return self._apply(self._journal.tail(self.position.seq, self.position.hash))
+                return self._apply(self.journal.tail(self.position.seq, self.position.hash))
             except IndexDamaged as error:
                 self._start_over(str(error))
             except Damaged as error:
@@ -94,20 +95,33 @@ class IndexKeeper:
             self._position = advance.position
 
     def _fill(self, *, from_snapshot: bool = True) -> bool:
+        """Bring an empty index up to the journal's end."""
+        if not from_snapshot:
+            return self._fill_from(None)
+        try:
+            snapshot = latest_snapshot(self._store)
+            return self._fill_from(snapshot)
+        except IndexDamaged:
+            raise
+        except Damaged as error:
+            log.warning("the newest snapshot is left aside: %s", error.message)
+            return self._fill_from(None)
+
+    def _fill_from(self, snapshot: Snapshot | None) -> bool:
+        from raykqi.catalog.apply import sort_postings
         from raykqi.catalog.snapshot import load_snapshot
 
         with self.advancing(postings=False) as advance:
-            if from_snapshot:
-                advance.position = load_snapshot(self._store, advance.connection) or advance.position
+            if snapshot:
+                advance.position = load_snapshot(snapshot, advance.connection)
             start = advance.position
-            for entry in self._journal.read(start.seq, start.hash if start.seq else None):
+            for entry in self.journal.read(start.seq, start.hash if start.seq else None):
                 advance.queue(entry)
             advance.apply()
-            if advance.position != start or start.seq:
-                from raykqi.catalog.apply import sort_postings
-
-                sort_postings(advance.connection)
-            return advance.position != Position()
+            if advance.position == Position():
+                return False
+            sort_postings(advance.connection)
+        return True
 
     def _apply(self, entries: Iterable[Entry]) -> bool:
         entries = iter(entries)

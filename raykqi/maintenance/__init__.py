@@ -1,0 +1,1 @@
+"""Upkeep of a workspace: collect what nothing needs, check what is stored, snapshots, health."""

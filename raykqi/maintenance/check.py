@@ -1,0 +1,159 @@
+"""fsck: is everything that was promised really there? What is lost is named; what can be mended is.
+
+The journal is read whole, the index is compared with one made from the journal alone, snapshots are
+read back, and every tree that data still need is held against the objects in the store.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from raykqi.catalog.compare import differing_tables
+from raykqi.catalog.index import Index, IndexDamaged
+from raykqi.controller.index_keeper import IndexKeeper
+from raykqi.errors import Damaged
+from raykqi.journal.snapshot import list_snapshots, read_snapshot
+from raykqi.maintenance.snapshots import take_snapshot
+from raykqi.storage.filesystem import Store
+from raykqi.storage.progress import Progress
+from raykqi.storage.verify import verify_tree
+
+__all__ = ["Problem", "Report", "check_workspace"]
+
+KEPT_FOLDERS = ("blobs", "packs", "trees")
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """`object` is what is wrong; `data` and `paths` what of the user's it concerns."""
+
+    object: str
+    what: str
+    data: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    repaired: str = ""  # how, if it was
+    hint: str = ""
+
+
+class Report(msgspec.Struct, frozen=True):
+    problems: tuple[Problem, ...]
+    entries: int
+    data: int
+    objects: int
+
+    @property
+    def clean(self) -> bool:
+        return not self.problems
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong any more."""
+        return all(problem.repaired for problem in self.problems)
+
+
+def check_workspace(store: Store, keeper: IndexKeeper, *, deep: bool, repair: bool, progress: Progress) -> Report:
+    """`deep` reads every byte that is stored; otherwise presence and sizes are checked."""
+    problems: list[Problem] = []
+    problems += _check_journal(store, keeper, repair)
+    problems += _check_snapshots(store, repair)
+    sizes = {item.key: item.size for folder in KEPT_FOLDERS for item in store.list(folder)}
+    problems += _check_trees(store, keeper.index, sizes, deep, repair, progress)
+    position = keeper.position
+    return Report(tuple(problems), position.seq, position.data, len(sizes))
+
+
+def _check_journal(store: Store, keeper: IndexKeeper, repair: bool) -> Iterable[Problem]:
+    with keeper.writing:
+        fresh = Index(None, keeper.index.workspace)
+        try:
+            IndexKeeper(store, keeper.journal, fresh).rebuild(from_snapshot=False)
+            tables = differing_tables(keeper.index, fresh)
+        except IndexDamaged:
+            raise
+        except Damaged as error:
+            yield _journal_problem(store, keeper, error, repair)
+            return
+        finally:
+            fresh.close()
+        if tables:
+            if repair:
+                keeper.rebuild(from_snapshot=False)
+            yield Problem(
+                str(keeper.index.path or "the index in memory"),
+                f"the index differs from the journal in {', '.join(tables)}",
+                repaired="made anew from the journal" if repair else "",
+                hint="`raykqi rebuild --from-journal` makes it anew.",
+            )
+
+
+def _journal_problem(store: Store, keeper: IndexKeeper, error: Damaged, repair: bool) -> Problem:
+    """The index still knows what a damaged entry said: a snapshot of it makes that entry dispensable."""
+    saved = ""
+    if repair and keeper.position.seq:
+        saved = f"the state up to entry {keeper.position.seq} is kept in {take_snapshot(store, keeper)}"
+    return Problem(
+        "journal",
+        error.message,
+        repaired=saved,
+        hint="`raykqi snapshot` on a machine whose index is whole keeps what the entry said; a backup restores it.",
+    )
+
+
+def _check_snapshots(store: Store, repair: bool) -> Iterable[Problem]:
+    for seq in list_snapshots(store):
+        folder = f"snapshots/{seq:020d}"
+        try:
+            snapshot = read_snapshot(store, seq)
+            with tempfile.TemporaryDirectory(prefix="raykqi-fsck-") as place:
+                for table in snapshot.tables:
+                    snapshot.fetch(table, Path(place) / table)
+        except Damaged as error:
+            if repair:
+                keys = [item.key for item in store.list(folder)]
+                store.delete([key for key in keys if key.endswith("manifest.json")])
+                store.delete(keys)
+            yield Problem(
+                folder,
+                error.message,
+                repaired="deleted; `raykqi snapshot` writes a new one" if repair else "",
+                hint="Nothing is lost: `raykqi fsck --repair` deletes it.",
+            )
+
+
+def _check_trees(
+    store: Store, index: Index, sizes: dict[str, int], deep: bool, repair: bool, progress: Progress
+) -> Iterable[Problem]:
+    users: dict[str, list[str]] = {}
+    for tree, id_ in index.rows(
+        "SELECT tree, id::VARCHAR FROM data WHERE status NOT IN ('purged', 'removed') ORDER BY number"
+    ):
+        users.setdefault(tree, []).append(id_)
+    progress.start("fsck", len(users), 0)
+    seen: set[str] = set()
+    for tree, data in users.items():
+        for fault in verify_tree(store, tree, deep=deep, known=sizes, seen=seen):
+            yield Problem(
+                fault.object,
+                fault.what,
+                data=tuple(data),
+                paths=fault.paths,
+                repaired=_set_aside(store, fault.object, sizes) if repair else "",
+                hint="Push the same files again: what is stored anew serves all data that need it.",
+            )
+        progress.advance(1, 0)
+    progress.finish()
+
+
+def _set_aside(store: Store, key: str, sizes: dict[str, int]) -> str:
+    """Bad bytes under a good name would keep a new push of the same content from storing it.
+
+    That mends nothing by itself, so it never counts as repaired.
+    """
+    if key in sizes:
+        store.put_stream(f"damaged/{key}", store.read(key))
+        store.delete([key])
+        del sizes[key]
+    return ""
