@@ -39,7 +39,7 @@ class IndexDamaged(Damaged):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Up to which journal entry the index has come, and the highest numbers given so far."""
+    """Up to which journal entry the index has come, and the highest numbers and id given so far."""
 
     seq: int = 0
     hash: str = START_HASH
@@ -48,6 +48,7 @@ class Position(msgspec.Struct, frozen=True):
     generation: int = 0
     runs: int = 0
     data: int = 0
+    last_id: str = ""
 
 
 def utc(moment: datetime) -> datetime:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from raykqi.catalog.facts import Facts, load_facts
 from raykqi.catalog.index import IndexDamaged
@@ -61,7 +62,8 @@ class Controller:
         self._freshness = freshness  # seconds for which the index counts as up to date
         self._lock_timeout = lock_timeout
         self._refreshed = float("-inf")
-        self._epoch = 0
+        self._is_current = False  # from the first catching up on
+        self._epoch, self._own = 0, ""  # of the last entry that this controller wrote, and its hash
         self._fenced: Fenced | None = None
         self._closed = False
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -91,7 +93,7 @@ class Controller:
 
         A commit in progress does it itself, so nobody waits for one here.
         """
-        if not self.keeper.writing.acquire(blocking=self._epoch == 0):
+        if not self.keeper.writing.acquire(blocking=not self._is_current):
             return
         try:
             if time.monotonic() - self._refreshed >= self._freshness:
@@ -162,10 +164,11 @@ class Controller:
             journalled = False
             try:
                 with self.keeper.advancing() as advance:
-                    decided = self._decide(batch, advance)
+                    now = next_time(advance.position.time, self._clock.now())
+                    decided = self._decide(batch, advance, now)
                     events = [event for _, its_events in decided for event in its_events]
                     if events:
-                        self._append(events, advance)
+                        self._append(events, advance, now)
                         journalled = True
             except (RaykqiError, OSError) as error:
                 if not journalled:
@@ -178,10 +181,9 @@ class Controller:
         for job, its_events in decided:
             job.answer.set_result(its_events)
 
-    def _decide(self, batch: list[_Job], advance: Advance) -> list[tuple[_Job, list[Event]]]:
+    def _decide(self, batch: list[_Job], advance: Advance, now: datetime) -> list[tuple[_Job, list[Event]]]:
         facts = self._facts([job.command for job in batch])
-        now = next_time(advance.position.time, self._clock.now())
-        self._ids.rise_to(advance.position.time)
+        self._ids.rise_above(advance.position.last_id)
         decided: list[tuple[_Job, list[Event]]] = []
         for job in batch:
             try:
@@ -201,14 +203,13 @@ class Controller:
             consumers=gather(consumers_needed),
         )
 
-    def _append(self, events: list[Event], advance: Advance) -> None:
+    def _append(self, events: list[Event], advance: Advance, now: datetime) -> None:
         before = advance.position
+        # A new epoch after any entry of another writer, however it came into the index.
+        epoch = self._epoch if before.hash == self._own else before.epoch + 1
         advance.fold(events)
-        now = next_time(before.time, self._clock.now())
         try:
-            entry = self._journal.append(
-                seq=before.seq + 1, epoch=self._epoch, time=now, prev=before.hash, events=events
-            )
+            entry = self._journal.append(seq=before.seq + 1, epoch=epoch, time=now, prev=before.hash, events=events)
         except Fenced as error:
             self._fenced = error
             raise
@@ -216,11 +217,12 @@ class Controller:
             self._refreshed = float("-inf")
             raise
         advance.reach(entry.seq, entry.hash, entry.epoch, entry.time)
+        self._epoch, self._own = entry.epoch, entry.hash
         self._refreshed = time.monotonic()
 
     def _catch_up(self) -> None:
-        if self.keeper.catch_up() or self._epoch == 0:
-            self._epoch = self.keeper.position.epoch + 1
+        self.keeper.catch_up()
+        self._is_current = True
         self._refreshed = time.monotonic()
 
     def _rebuild_after(self, error: Exception) -> None:

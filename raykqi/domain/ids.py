@@ -41,10 +41,13 @@ class IdMaker:
         self._last = 0
         self._lock = threading.Lock()
 
-    def rise_to(self, floor: datetime) -> None:
-        """Never make an id that would sort before one made at `floor`."""
-        with self._lock:
-            self._last = max(self._last, (int(floor.timestamp() * 1000) + 1) << 74)
+    def rise_above(self, id_: str) -> None:
+        """Never again make an id that would sort before this one, which another maker made; "" is below all."""
+        if id_:
+            value = uuid.UUID(id_).int
+            bits = (value >> 80) << 74 | (value >> 64 & 0xFFF) << 62 | value & ((1 << 62) - 1)
+            with self._lock:
+                self._last = max(self._last, bits)
 
     def new(self) -> str:
         millis = int(self._clock.now().timestamp() * 1000)

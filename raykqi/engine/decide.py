@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import singledispatch
 
-from raykqi.catalog.facts import DataFacts, Facts
+from raykqi.catalog.facts import Consumer, DataFacts, Facts
 from raykqi.domain.events import (
     DataPurged,
     DataRemoved,
@@ -71,6 +71,9 @@ def _(command: RecordRun, facts: Facts, now: datetime, ids: IdMaker) -> list[Eve
     run = ids.new()
     outputs = tuple(RunOutput(output.name, ids.new(), output.tree, output.tags) for output in command.outputs)
     facts.last_data += len(outputs)
+    consumer = Consumer(run, "done", frozenset(output.data for output in outputs))
+    for given in command.inputs:
+        facts.data[given.data].consumers.append(consumer)
     for output in outputs:
         facts.data[output.data] = DataFacts(command.project, "done", "done", set(output.tags))
     return [RunRecorded(now, command.by, run, command.plan, command.inputs, outputs, command.project)]
