@@ -31,7 +31,8 @@ logger = logging.getLogger(__name__)
 
 KEY = "lease.json"
 MARGIN = 0.25  # of the term: so much earlier than others may begin, the owner stops
-LOOKS = 10  # at another's lease during one term
+LOOKS = 10  # at another's lease during one term, at least
+LONGEST_PAUSE = 0.5  # between two looks
 
 
 class _Text(msgspec.Struct, frozen=True):
@@ -84,13 +85,15 @@ class Lease(Ownership):
         while True:
             began = boot_seconds()
             text = self._read()
-            if self._is_free(text, watch) and self._take(began):
-                return
+            if self._is_free(text, watch):
+                if self._take(began):
+                    return
+                text = self._read()
             holder = _parse(text)
             server_lives = watch.has_moved and holder is not None and holder.owner.kind == "server"
             if server_lives or boot_seconds() >= give_up:
                 raise refusal(self._store.url, holder.owner if holder else None)
-            self._ended.wait(self._ttl / LOOKS)
+            self._ended.wait(min(self._ttl / LOOKS, LONGEST_PAUSE))
 
     def release(self) -> None:
         stopped = self._stop_heartbeat()

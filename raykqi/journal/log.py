@@ -53,7 +53,7 @@ class Journal:
         seen = boot_seconds()
         layout = look(self._store, after)
         if layout.last < after:
-            raise damaged(entry_key(after), f"it is missing: the journal ends at entry {layout.last}", after)
+            raise damaged(entry_key(after), "it is missing: the journal ends before it", after)
         for frame in frames(self._store, after, prev, layout):
             yield frame.entry()
             self._saw(frame.header.seq, frame.hash, seen)
