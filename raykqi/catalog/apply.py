@@ -7,11 +7,13 @@ its status twice, so the sets of a round can be written in a fixed order.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
-from functools import singledispatchmethod
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import singledispatch
+from itertools import chain
 
 import duckdb
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from raykqi.catalog.index import Position
@@ -39,9 +41,12 @@ def apply_events(
     Without `postings` the caller sorts them anew afterwards, which is quicker for many events.
     """
     fold = _Fold(connection, position, postings)
-    for event in events:
-        fold.take(event)
-    fold.flush()
+    try:
+        for event in events:
+            fold.take(event)
+        fold.finish()
+    finally:
+        fold.close()
     return msgspec.structs.replace(position, runs=fold.runs, data=fold.data, generation=fold.generation)
 
 
@@ -52,25 +57,56 @@ def sort_postings(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 class _Rows:
-    """One table's worth of new rows, column by column."""
+    """New rows for one table."""
 
-    def __init__(self, **fields: pa.DataType) -> None:
-        self.schema = pa.schema(list(fields.items()))
-        self.columns: tuple[list[object], ...] = tuple([] for _ in fields)
-
-    def add(self, *values: object) -> None:
-        for column, value in zip(self.columns, values, strict=True):
-            column.append(value)
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self.rows: list[tuple[object, ...]] = []
 
     def __len__(self) -> int:
-        return len(self.columns[0])
+        return len(self.rows)
 
     def arrow(self) -> pa.Table:
-        arrays = [pa.array(column, field.type) for column, field in zip(self.columns, self.schema, strict=True)]
-        return pa.Table.from_arrays(arrays, schema=self.schema)
+        columns = zip(*self.rows, strict=True)
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, self._schema, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=self._schema)
+
+
+class _FirstTags:
+    """The tags that data were born with. Most rows of an index are these, so they are never taken one by one."""
+
+    def __init__(self) -> None:
+        self._data: list[int] = []
+        self._tags: list[tuple[Tag, ...]] = []
+
+    def add(self, data: int, tags: tuple[Tag, ...]) -> None:
+        if tags:
+            self._data.append(data)
+            self._tags.append(tags)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def arrow(self) -> pa.Table:
+        data = np.repeat(np.array(self._data, dtype=np.int64), [len(tags) for tags in self._tags])
+        keys, values = zip(*chain.from_iterable(self._tags), strict=True)
+        return pa.table({"data": data, "key": pa.array(keys, _TEXT), "value": pa.array(values, _TEXT)})
+
+
+def _schema(**fields: pa.DataType) -> pa.Schema:
+    return pa.schema(list(fields.items()))
 
 
 _TEXT, _WHOLE, _TIME = pa.string(), pa.int64(), pa.timestamp("us")
+_RUN = _schema(number=_WHOLE, id=_TEXT, project=_TEXT, plan=_TEXT, moment=_TIME, author=_TEXT)
+_INPUT = _schema(data=_WHOLE, run=_WHOLE, name=_TEXT)
+_BORN = _schema(
+    number=_WHOLE, id=_TEXT, project=_TEXT, run=_WHOLE, output=_TEXT, moment=_TIME, author=_TEXT,
+    tree=_TEXT, size=_WHOLE, files=_WHOLE,
+)  # fmt: skip
+_TAG = _schema(data=_WHOLE, key=_TEXT, value=_TEXT, moment=_TIME, author=_TEXT)
+_TOMBSTONE = _schema(data=_WHOLE, kind=_TEXT, moment=_TIME, author=_TEXT, reason=_TEXT)
+_CONDEMNED = _schema(object=_TEXT, generation=_WHOLE)
 
 _INSERT_RUNS = "INSERT INTO run SELECT number, id::UUID, project, plan, 'done', moment, moment, author FROM new_run"
 _INSERT_INPUTS = "INSERT INTO run_input SELECT run, name, data FROM new_input"
@@ -101,149 +137,171 @@ _NUMBERS_OF_FEW = "SELECT id::VARCHAR, number FROM data WHERE id IN (SELECT unne
 _NUMBERS_OF_MANY = "SELECT a.id, d.number FROM asked a JOIN data d ON d.id = a.id::UUID"
 
 
-class _Fold:
-    def __init__(self, connection: duckdb.DuckDBPyConnection, position: Position, postings: bool) -> None:
-        self.runs, self.data, self.generation = position.runs, position.data, position.generation
-        self._connection = connection
-        self._postings = postings
-        self._start_round()
+class _Round:
+    """What the events of one round come to, and how it is written."""
 
-    def take(self, event: Event) -> None:
-        if self._events >= ROUND_EVENTS:
-            self.flush()
-        self._events += 1
-        self._fold(event)
+    def __init__(self, events: int = 0) -> None:
+        self.events = events
+        self.runs, self.data, self.inputs = _Rows(_RUN), _Rows(_BORN), _Rows(_INPUT)
+        self.first_tags, self.lost, self.found = _FirstTags(), _Rows(_TAG), _Rows(_TAG)
+        self.tombstones, self.condemned = _Rows(_TOMBSTONE), _Rows(_CONDEMNED)
+        self.collected: list[int] = []
+        self.born: dict[str, tuple[int, tuple[Tag, ...]]] = {}
+        self.touched: set[tuple[str, Tag]] = set()
+        self.buried: set[str] = set()
 
-    def flush(self) -> None:
-        """Write the round. What a statement needs of earlier ones stands above it."""
-        if self._events == 0:
-            return
-        self._number(self._inputs, 2)
-        for rows in (self._lost, self._found, self._tombstones):
-            self._number(rows, 0)
-        written = [(name, rows, statements) for name, rows, statements in self._writes() if len(rows)]
-        for name, rows, _ in written:
-            self._connection.register(name, rows.arrow())
+    def write(self, connection: duckdb.DuckDBPyConnection, *, postings: bool) -> None:
+        """What a statement needs of earlier ones stands above it."""
+        for rows in (self.inputs, self.lost, self.found, self.tombstones):
+            self._number(rows, connection)
+        written = [(name, rows.arrow(), statements) for name, rows, statements in self._writes() if rows]
+        for name, table, _ in written:
+            connection.register(name, table)
         for _, _, statements in written:
             for statement in statements:
-                if self._postings or "posting" not in statement:
-                    self._connection.execute(statement)
+                if postings or "posting" not in statement:
+                    connection.execute(statement)
         for name, _, _ in written:
-            self._connection.unregister(name)
-        self._start_round()
+            connection.unregister(name)
+        for generation in self.collected:
+            connection.execute("DELETE FROM condemned WHERE generation = ?", [generation])
 
-    def _writes(self) -> Iterable[tuple[str, _Rows, tuple[str, ...]]]:
-        yield "new_run", self._runs, (_INSERT_RUNS,)
-        yield "new_data", self._born_data, (_INSERT_DATA,)
-        yield "first_tag", self._first_tags, (_INSERT_FIRST_TAGS, _INSERT_FIRST_POSTINGS)
-        yield "new_input", self._inputs, (_INSERT_INPUTS,)
-        yield "lost_tag", self._lost, (_KEEP_PAST, _DELETE_TAGS, _DELETE_POSTINGS)
-        yield "found_tag", self._found, (_ADD_TAGS, _ADD_POSTINGS)
-        yield "new_tombstone", self._tombstones, (_BURY, _INSERT_TOMBSTONES)
-        yield "new_condemned", self._condemned, (_INSERT_CONDEMNED,)
+    def _writes(self) -> Iterable[tuple[str, _Rows | _FirstTags, tuple[str, ...]]]:
+        yield "new_run", self.runs, (_INSERT_RUNS,)
+        yield "new_data", self.data, (_INSERT_DATA,)
+        yield "first_tag", self.first_tags, (_INSERT_FIRST_TAGS, _INSERT_FIRST_POSTINGS)
+        yield "new_input", self.inputs, (_INSERT_INPUTS,)
+        yield "lost_tag", self.lost, (_KEEP_PAST, _DELETE_TAGS, _DELETE_POSTINGS)
+        yield "found_tag", self.found, (_ADD_TAGS, _ADD_POSTINGS)
+        yield "new_tombstone", self.tombstones, (_BURY, _INSERT_TOMBSTONES)
+        yield "new_condemned", self.condemned, (_INSERT_CONDEMNED,)
 
-    @singledispatchmethod
-    def _fold(self, event: object) -> None:
-        raise TypeError(f"no fold for {type(event).__name__}")
-
-    @_fold.register
-    def _(self, event: RunRecorded) -> None:
-        self.runs += 1
-        moment = _naive(event.at)
-        self._runs.add(self.runs, event.run, event.project, event.plan, moment, event.by)
-        for given in event.inputs:
-            self._inputs.add(self.runs, given.name, given.data)
-        tag_data, keys, values = self._first_tags.columns
-        for output in event.outputs:
-            self.data += 1
-            tree = output.tree
-            self._born_data.add(
-                self.data, output.data, event.project, self.runs, output.name, moment, event.by,
-                tree.hash, tree.size, tree.files,
-            )  # fmt: skip
-            tag_data += [self.data] * len(output.tags)
-            keys += [tag.key for tag in output.tags]
-            values += [tag.value for tag in output.tags]
-            self._born[output.data] = (self.data, output.tags)
-
-    @_fold.register
-    def _(self, event: TagsChanged) -> None:
-        touched = {(event.data, tag) for tag in (*event.removed, *event.added)}
-        _, first_tags = self._born.get(event.data, (0, ()))
-        if not touched.isdisjoint(self._touched) or any((event.data, tag) in touched for tag in first_tags):
-            self._new_round()
-        self._touched |= touched
-        moment = _naive(event.at)
-        for tag in event.removed:
-            self._lost.add(event.data, tag.key, tag.value, moment, event.by)
-        for tag in event.added:
-            self._found.add(event.data, tag.key, tag.value, moment, event.by)
-
-    @_fold.register
-    def _(self, event: DataPurged) -> None:
-        self._bury(event, "purged")
-
-    @_fold.register
-    def _(self, event: DataRemoved) -> None:
-        self._bury(event, "removed")
-
-    @_fold.register
-    def _(self, event: ObjectsCondemned) -> None:
-        for key in event.objects:
-            self._condemned.add(key, event.generation)
-        self.generation = event.generation
-
-    @_fold.register
-    def _(self, event: ObjectsCollected) -> None:
-        self._new_round()
-        self._connection.execute("DELETE FROM condemned WHERE generation = ?", [event.generation])
-
-    def _bury(self, event: DataPurged | DataRemoved, kind: str) -> None:
-        if event.data in self._buried:
-            self._new_round()
-        self._buried.add(event.data)
-        self._tombstones.add(event.data, kind, _naive(event.at), event.by, event.reason)
-
-    def _new_round(self) -> None:
-        self.flush()
-        self._events = 1
-
-    def _start_round(self) -> None:
-        self._events = 0
-        self._runs = _Rows(number=_WHOLE, id=_TEXT, project=_TEXT, plan=_TEXT, moment=_TIME, author=_TEXT)
-        self._inputs = _Rows(run=_WHOLE, name=_TEXT, data=_WHOLE)
-        self._born_data = _Rows(
-            number=_WHOLE, id=_TEXT, project=_TEXT, run=_WHOLE, output=_TEXT, moment=_TIME, author=_TEXT,
-            tree=_TEXT, size=_WHOLE, files=_WHOLE,
-        )  # fmt: skip
-        self._first_tags = _Rows(data=_WHOLE, key=_TEXT, value=_TEXT)
-        self._lost = _Rows(data=_WHOLE, key=_TEXT, value=_TEXT, moment=_TIME, author=_TEXT)
-        self._found = _Rows(data=_WHOLE, key=_TEXT, value=_TEXT, moment=_TIME, author=_TEXT)
-        self._tombstones = _Rows(data=_WHOLE, kind=_TEXT, moment=_TIME, author=_TEXT, reason=_TEXT)
-        self._condemned = _Rows(object=_TEXT, generation=_WHOLE)
-        self._born: dict[str, tuple[int, tuple[Tag, ...]]] = {}
-        self._touched: set[tuple[str, Tag]] = set()
-        self._buried: set[str] = set()
-
-    def _number(self, rows: _Rows, column: int) -> None:
-        """Ids into numbers, those of this round without asking the index."""
-        ids = rows.columns[column]
-        if not ids:
+    def _number(self, rows: _Rows, connection: duckdb.DuckDBPyConnection) -> None:
+        """The ids in the first column into numbers, those of this round without asking the index."""
+        if not rows:
             return
-        born = self._born
-        numbers = self._ask({str(asked) for asked in ids if asked not in born})
-        ids[:] = [born[asked][0] if asked in born else numbers[asked] for asked in map(str, ids)]
-
-    def _ask(self, ids: set[str]) -> dict[str, int]:
-        if not ids:
-            return {}
-        if len(ids) <= FEW:
-            return dict(self._connection.execute(_NUMBERS_OF_FEW, [list(ids)]).fetchall())
-        self._connection.register("asked", pa.table({"id": list(ids)}))
-        numbers: dict[str, int] = dict(self._connection.execute(_NUMBERS_OF_MANY).fetchall())
-        self._connection.unregister("asked")
-        return numbers
+        born = self.born
+        numbers = _ask({str(row[0]) for row in rows.rows if row[0] not in born}, connection)
+        numbers.update((id_, number) for id_, (number, _) in born.items())
+        rows.rows = [(numbers[str(id_)], *rest) for id_, *rest in rows.rows]
 
 
-def _naive(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=None)
+class _Fold:
+    """Numbers what is new and deals the events into rounds.
+
+    Rounds of a long journal are written by a second thread while the next one is gathered.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, position: Position, postings: bool) -> None:
+        self.runs, self.data, self.generation = position.runs, position.data, position.generation
+        self.round = _Round()
+        self._connection = connection
+        self._postings = postings
+        self._writer: ThreadPoolExecutor | None = None
+        self._written: Future[None] | None = None
+
+    def take(self, event: Event) -> None:
+        if self.round.events >= ROUND_EVENTS:
+            self._hand_over()
+        self.round.events += 1
+        _fold(event, self)
+
+    def finish(self) -> None:
+        self._wait()
+        if self.round.events:
+            self._write(self.round)
+
+    def close(self) -> None:
+        if self._writer:
+            self._writer.shutdown()
+
+    def new_round(self) -> None:
+        self._wait()
+        self._write(self.round)
+        self.round = _Round(events=1)
+
+    def _hand_over(self) -> None:
+        self._writer = self._writer or ThreadPoolExecutor(1, thread_name_prefix="raykqi-fold")
+        self._wait()
+        self._written = self._writer.submit(self._write, self.round)
+        self.round = _Round()
+
+    def _wait(self) -> None:
+        if self._written:
+            self._written.result()
+
+    def _write(self, full: _Round) -> None:
+        full.write(self._connection, postings=self._postings)
+
+
+def _ask(ids: set[str], connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    if not ids:
+        return {}
+    if len(ids) <= FEW:
+        return dict(connection.execute(_NUMBERS_OF_FEW, [list(ids)]).fetchall())
+    connection.register("asked", pa.table({"id": list(ids)}))
+    numbers: dict[str, int] = dict(connection.execute(_NUMBERS_OF_MANY).fetchall())
+    connection.unregister("asked")
+    return numbers
+
+
+@singledispatch
+def _fold(event: object, fold: _Fold) -> None:
+    raise TypeError(f"no fold for {type(event).__name__} into {type(fold).__name__}")
+
+
+@_fold.register
+def _(event: RunRecorded, fold: _Fold) -> None:
+    into = fold.round
+    fold.runs = run = fold.runs + 1
+    into.runs.rows.append((run, event.run, event.project, event.plan, event.at, event.by))
+    for given in event.inputs:
+        into.inputs.rows.append((given.data, run, given.name))
+    for output in event.outputs:
+        fold.data = number = fold.data + 1
+        tree = output.tree
+        into.data.rows.append(
+            (number, output.data, event.project, run, output.name, event.at, event.by, tree.hash, tree.size, tree.files)
+        )
+        into.first_tags.add(number, output.tags)
+        into.born[output.data] = (number, output.tags)
+
+
+@_fold.register
+def _(event: TagsChanged, fold: _Fold) -> None:
+    touched = {(event.data, tag) for tag in (*event.removed, *event.added)}
+    _, first_tags = fold.round.born.get(event.data, (0, ()))
+    if not touched.isdisjoint(fold.round.touched) or any((event.data, tag) in touched for tag in first_tags):
+        fold.new_round()
+    into = fold.round
+    into.touched |= touched
+    into.lost.rows += [(event.data, key, value, event.at, event.by) for key, value in event.removed]
+    into.found.rows += [(event.data, key, value, event.at, event.by) for key, value in event.added]
+
+
+@_fold.register
+def _(event: DataPurged, fold: _Fold) -> None:
+    _bury(event, "purged", fold)
+
+
+@_fold.register
+def _(event: DataRemoved, fold: _Fold) -> None:
+    _bury(event, "removed", fold)
+
+
+@_fold.register
+def _(event: ObjectsCondemned, fold: _Fold) -> None:
+    fold.round.condemned.rows += [(key, event.generation) for key in event.objects]
+    fold.generation = event.generation
+
+
+@_fold.register
+def _(event: ObjectsCollected, fold: _Fold) -> None:
+    fold.round.collected.append(event.generation)
+
+
+def _bury(event: DataPurged | DataRemoved, kind: str, fold: _Fold) -> None:
+    if event.data in fold.round.buried:
+        fold.new_round()
+    fold.round.buried.add(event.data)
+    fold.round.tombstones.rows.append((event.data, kind, event.at, event.by, event.reason))

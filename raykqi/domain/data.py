@@ -14,7 +14,7 @@ __all__ = ["Data", "DataQuery", "DataStatus", "Page", "TagChange", "TagCount", "
 DataStatus = Literal["processing", "done", "failed", "purged", "removed"]
 
 
-class TreeRef(msgspec.Struct, frozen=True):
+class TreeRef(msgspec.Struct, frozen=True, gc=False):
     """A stored tree: its hash, and what `ls` would add up."""
 
     hash: str
@@ -22,7 +22,7 @@ class TreeRef(msgspec.Struct, frozen=True):
     files: int
 
 
-class Upstream(msgspec.Struct, frozen=True):
+class Upstream(msgspec.Struct, frozen=True, gc=False):
     """The run that made a data, and where in that run."""
 
     run: str
@@ -30,7 +30,7 @@ class Upstream(msgspec.Struct, frozen=True):
     output: str
 
 
-class Data(msgspec.Struct, frozen=True):
+class Data(msgspec.Struct, frozen=True, gc=False):
     id: str
     project: str
     status: DataStatus
@@ -47,7 +47,7 @@ class Data(msgspec.Struct, frozen=True):
         return next((tag.value for tag in self.tags if tag.key == "name"), "")
 
 
-class DataQuery(msgspec.Struct, frozen=True):
+class DataQuery(msgspec.Struct, frozen=True, gc=False):
     """All conditions must hold. `without` lists tags that must be absent. Newest first."""
 
     tags: tuple[Tag, ...] = ()
@@ -64,18 +64,18 @@ class DataQuery(msgspec.Struct, frozen=True):
     oldest_first: bool = False
 
 
-class Page(msgspec.Struct, frozen=True):
+class Page(msgspec.Struct, frozen=True, gc=False):
     items: tuple[Data, ...]
     next_cursor: str = ""
 
 
-class TagCount(msgspec.Struct, frozen=True):
+class TagCount(msgspec.Struct, frozen=True, gc=False):
     key: str
     value: str
     count: int
 
 
-class TagChange(msgspec.Struct, frozen=True):
+class TagChange(msgspec.Struct, frozen=True, gc=False):
     """What really changed on one data."""
 
     data: str

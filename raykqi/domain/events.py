@@ -27,19 +27,19 @@ __all__ = [
 ]
 
 
-class RunInput(msgspec.Struct, frozen=True):
+class RunInput(msgspec.Struct, frozen=True, gc=False):
     name: str
     data: str
 
 
-class RunOutput(msgspec.Struct, frozen=True):
+class RunOutput(msgspec.Struct, frozen=True, gc=False):
     name: str
     data: str
     tree: TreeRef
     tags: tuple[Tag, ...] = ()
 
 
-class RunRecorded(msgspec.Struct, frozen=True, tag="run.recorded", tag_field="action"):
+class RunRecorded(msgspec.Struct, frozen=True, gc=False, tag="run.recorded", tag_field="action"):
     """A run that had already ended when the workspace heard of it: an upload, an import, work by hand."""
 
     at: datetime
@@ -51,7 +51,7 @@ class RunRecorded(msgspec.Struct, frozen=True, tag="run.recorded", tag_field="ac
     project: str = "default"
 
 
-class TagsChanged(msgspec.Struct, frozen=True, tag="tags.changed", tag_field="action"):
+class TagsChanged(msgspec.Struct, frozen=True, gc=False, tag="tags.changed", tag_field="action"):
     """Exactly the tags that were there and are gone, and those that were not there and are now."""
 
     at: datetime
@@ -61,7 +61,7 @@ class TagsChanged(msgspec.Struct, frozen=True, tag="tags.changed", tag_field="ac
     added: tuple[Tag, ...] = ()
 
 
-class DataPurged(msgspec.Struct, frozen=True, tag="data.purged", tag_field="action"):
+class DataPurged(msgspec.Struct, frozen=True, gc=False, tag="data.purged", tag_field="action"):
     """The bytes may go; record, tags and lineage stay."""
 
     at: datetime
@@ -70,7 +70,7 @@ class DataPurged(msgspec.Struct, frozen=True, tag="data.purged", tag_field="acti
     reason: str
 
 
-class DataRemoved(msgspec.Struct, frozen=True, tag="data.removed", tag_field="action"):
+class DataRemoved(msgspec.Struct, frozen=True, gc=False, tag="data.removed", tag_field="action"):
     """The bytes may go and `find` forgets it; lineage keeps a tombstone."""
 
     at: datetime
@@ -79,7 +79,7 @@ class DataRemoved(msgspec.Struct, frozen=True, tag="data.removed", tag_field="ac
     reason: str
 
 
-class ObjectsCondemned(msgspec.Struct, frozen=True, tag="objects.condemned", tag_field="action"):
+class ObjectsCondemned(msgspec.Struct, frozen=True, gc=False, tag="objects.condemned", tag_field="action"):
     """`gc` is about to delete these objects; no upload may rely on them any more."""
 
     at: datetime
@@ -88,7 +88,7 @@ class ObjectsCondemned(msgspec.Struct, frozen=True, tag="objects.condemned", tag
     objects: tuple[str, ...]
 
 
-class ObjectsCollected(msgspec.Struct, frozen=True, tag="objects.collected", tag_field="action"):
+class ObjectsCollected(msgspec.Struct, frozen=True, gc=False, tag="objects.collected", tag_field="action"):
     """The objects condemned in `generation` are gone."""
 
     at: datetime
