@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple, get_args
 
@@ -59,8 +58,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body: Hash
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A journal entry; `hash` is that of its whole bytes, which the next entry names as `prev`."""
 
     seq: int

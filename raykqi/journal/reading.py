@@ -74,19 +74,19 @@ def frames(store: Store, after: int, prev: str | None, layout: Layout) -> Iterat
 
 def segment_frames(store: Store, segment: Segment) -> Iterator[Frame]:
     """The entries in a segment, each verified by itself, with bounded memory."""
-    buffer, start, seq = b"", 0, segment.first
-    for chunk in store.read(segment.key):
+    key, buffer, start, seq = segment.key, b"", 0, segment.first
+    for chunk in store.read(key):
         buffer, start = buffer[start:] + chunk, 0
         while start < len(buffer):
             try:
-                frame = read_frame(buffer, start, segment.key)
+                frame = read_frame(buffer, start, key)
             except Torn:
                 break
             start += len(frame.raw)
             seq = frame.header.seq + 1
             yield frame
     if start < len(buffer) or seq != segment.last + 1:
-        raise damaged(segment.key, f"it ends within entry {seq}, not after entry {segment.last}", seq)
+        raise damaged(key, f"it ends within entry {seq}, not after entry {segment.last}", seq)
 
 
 def _rest_of(store: Store, segment: Segment, needed: int) -> Iterator[Frame]:
