@@ -23,6 +23,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("execution",),
     ("cluster",),
     ("tracking", "serving", "importers"),
+    ("opening",),
+    ("maintenance",),
     ("workspace", "client"),
 )
 RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
@@ -31,7 +33,7 @@ RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
 SEES_ONLY = {
     "domain": {"errors"},
     "rendering": {"errors", "domain"},
-    "engine": {"errors", "domain"},
+    "engine": {"errors", "domain", "catalog"},
     "tracking": {"errors", "domain"},
     "serving": {"errors", "settings", "domain", "storage"},
     "importers": {"errors", "domain"},

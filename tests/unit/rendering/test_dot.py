@@ -15,6 +15,7 @@ from hypothesis import given, settings
 
 from raykqi.domain.lineage import Lineage
 from raykqi.rendering.dot import to_dot
+from raykqi.rendering.labels import nodes_of
 from tests.unit.rendering import samples
 from tests.unit.rendering.texts import lineages
 
@@ -130,5 +131,5 @@ def test_graphviz_draws_a_whole_pipeline() -> None:
 def test_graphviz_reads_any_text(lineage: Lineage) -> None:
     graph = graphviz(to_dot(lineage))
 
-    assert [node["name"] for node in graph["objects"]] == [node.id for node in (*lineage.data, lineage.runs[0])]
+    assert [node["name"] for node in graph["objects"]] == [node.id for node in nodes_of(lineage)]
     assert len(graph["edges"]) == 2

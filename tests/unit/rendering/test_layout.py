@@ -30,12 +30,12 @@ def test_inputs_stand_symmetrically_before_the_run_that_takes_them() -> None:
 
 
 def test_data_and_runs_never_share_a_column() -> None:
-    # The second data is used two columns after it could stand first.
-    boxes = [RUN, DATA, RUN, DATA, RUN, DATA]
-    layout = lay_out(boxes, [(0, 1), (1, 2), (2, 3), (3, 4), (5, 4)])
+    # By their distance from the left alone, data 0 and run 2 would both stand first.
+    boxes = [DATA, RUN, RUN, DATA, RUN]
+    layout = lay_out(boxes, [(0, 1), (0, 4), (2, 3), (3, 4)])
 
-    data = {layout.places[node].x for node in (1, 3, 5)}
-    runs = {layout.places[node].x for node in (0, 2, 4)}
+    data = {layout.places[node].x for node in (0, 3)}
+    runs = {layout.places[node].x for node in (1, 2, 4)}
     assert data & runs == set()
 
 
@@ -51,6 +51,15 @@ def test_an_avoidable_crossing_is_avoided() -> None:
     columns = arrange([[0, 1], [2, 3]], [(0, 3), (1, 2)])
 
     assert crossings(columns, {0: [3], 1: [2], 2: [], 3: []}) == 0
+
+
+def test_neighbours_change_places_where_sweeps_alone_leave_a_crossing() -> None:
+    links = [(0, 5), (1, 6), (1, 7), (3, 5), (5, 8), (6, 8)]
+    right = {node: [target for source, target in links if source == node] for node in range(12)}
+
+    columns = arrange([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]], links)
+
+    assert crossings(columns, right) == 0
 
 
 def test_parts_that_do_not_hang_together_stand_below_each_other() -> None:

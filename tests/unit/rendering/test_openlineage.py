@@ -75,7 +75,7 @@ def with_facets(part: Json) -> Json:
 def facet(name: str, fields: Json) -> Any:
     plain = {key: value for key, value in fields.items() if not key.startswith("_")}
     if name.startswith("raykqi_"):
-        own = attr.make_class("Own", list(plain), bases=(base.BaseFacet,), kw_only=True)
+        own: Any = attr.make_class("Own", list(plain), bases=(base.BaseFacet,), kw_only=True)
         own._get_schema = staticmethod(lambda: fields["_schemaURL"])
         return own(producer=fields["_producer"], **plain)
     if name == "tags":
