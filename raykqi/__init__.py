@@ -7,20 +7,41 @@
         photos = ws.push("photos", ["type:dataset", "split:train"], name=True)
         print(ws.find("type:dataset", "!split:test"))
         ws.pull(photos.id, "copy-of-photos")
+        print(raykqi.draw(ws.lineage(photos.id), "svg"))
 
-Names in `__all__` are public; nothing else is.
+Names in `__all__` are public; nothing else is. They are imported when they are first used.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raykqi import errors
+from raykqi.errors import RaykqiError
+
 if TYPE_CHECKING:
+    from raykqi.domain.data import Data
+    from raykqi.domain.lineage import Lineage
+    from raykqi.rendering.drawing import draw
     from raykqi.workspace import Workspace
 
-__all__ = ["__version__", "init", "open"]
+__all__ = ["Data", "Lineage", "RaykqiError", "Workspace", "__version__", "draw", "errors", "init", "open"]
 __version__ = "0.1.0"
+
+_LATER = {
+    "Data": "raykqi.domain.data",
+    "Lineage": "raykqi.domain.lineage",
+    "Workspace": "raykqi.workspace",
+    "draw": "raykqi.rendering.drawing",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module 'raykqi' has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)
 
 
 def init(url: str | Path) -> None:

@@ -27,9 +27,7 @@ from raykqi.storage.progress import Progress, SilentProgress
 if TYPE_CHECKING:
     from raykqi.catalog.lineage import LineageReader, Way
     from raykqi.domain.lineage import Ancestries, Lineage
-    from raykqi.maintenance.check import Report
-    from raykqi.maintenance.collect import Collection
-    from raykqi.maintenance.health import Finding
+    from raykqi.domain.upkeep import Collection, Finding, Report
     from raykqi.storage.materialise import Materialised
     from raykqi.storage.trees import Entry, Tree
 

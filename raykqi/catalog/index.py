@@ -22,16 +22,23 @@ import msgspec
 
 from raykqi.errors import Damaged, RaykqiError, StorageFull
 
-__all__ = ["START_HASH", "Index", "IndexDamaged", "Position", "utc"]
+__all__ = ["START_HASH", "Connection", "Index", "IndexDamaged", "Position", "utc"]
 
 log = logging.getLogger(__name__)
 
 # Postings hold DuckDB's own hash, which may differ between its versions.
 INDEX_FORMAT = f"1/{duckdb.__version__}"
+Connection = duckdb.DuckDBPyConnection
 START_HASH = "0" * 64
 SLOTS = 16
 _DISPOSABLE = ("meta", "run", "run_input", "data", "tag", "tag_past", "tombstone", "condemned", "posting")
-_OUR_MISTAKES = (duckdb.ParserException, duckdb.BinderException, duckdb.ConversionException, duckdb.NotSupportedError)
+_OUR_MISTAKES = (
+    duckdb.ResourceInUseException,
+    duckdb.ParserException,
+    duckdb.BinderException,
+    duckdb.ConversionException,
+    duckdb.NotSupportedError,
+)
 
 
 class IndexDamaged(Damaged):
@@ -85,7 +92,8 @@ class Index:
         try:
             self._connect()
         except IndexDamaged as error:
-            self.start_over(str(error))
+            log.warning("%s", error.message)
+            self.start_over()
 
     @property
     def path(self) -> Path | None:
@@ -124,9 +132,8 @@ class Index:
         values = {str(key): str(value) for key, value in self.rows("SELECT key, value FROM meta")}
         return msgspec.json.decode(values["position"], type=Position)
 
-    def start_over(self, reason: str) -> None:
+    def start_over(self) -> None:
         """Throw the file away and begin an empty one."""
-        log.warning("the index is made anew: %s", reason)
         with self.writing:
             self._disconnect()
             if self._path:

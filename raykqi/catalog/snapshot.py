@@ -15,6 +15,7 @@ from raykqi.storage.filesystem import Store
 __all__ = ["load_snapshot", "save_snapshot"]
 
 KEPT_SNAPSHOTS = 2
+_VIEWS = Path(__file__).with_name("views.sql")
 # In this order each file compresses well and is pruned well by readers.
 _ORDER = {
     "meta": "key",
@@ -38,6 +39,7 @@ def save_snapshot(store: Store, index: Index) -> Snapshot:
         snapshot = write_snapshot(
             store, seq=position.seq, hash=position.hash, epoch=position.epoch, time=position.time, tables=tables
         )
+    store.put(f"{snapshot.key('data').rpartition('/')[0]}/views.sql", _VIEWS.read_bytes())
     remove_older(store, keep=KEPT_SNAPSHOTS)
     return snapshot
 
@@ -57,5 +59,5 @@ def load_snapshot(snapshot: Snapshot, connection: duckdb.DuckDBPyConnection) -> 
 
 
 def _position(connection: duckdb.DuckDBPyConnection) -> Position:
-    row = connection.execute("SELECT value FROM meta WHERE key = 'position'").fetchone()
-    return msgspec.json.decode(row[0], type=Position) if row else Position()
+    rows = connection.execute("SELECT value FROM meta WHERE key = 'position'").fetchall()
+    return msgspec.json.decode(rows[0][0], type=Position) if rows else Position()

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TypeVar
 
-import duckdb
 import msgspec
 
-from raykqi.catalog.index import Index, IndexDamaged, Position
+from raykqi.catalog.index import Connection, Index, IndexDamaged, Position
 from raykqi.domain.events import Event
 from raykqi.errors import Damaged
 from raykqi.journal.codec import Entry
@@ -52,22 +51,22 @@ class IndexKeeper:
         with self.writing:
             try:
                 if self.position.seq == 0:
-                    return self._fill()
+                    return self.fill()
                 return self._apply(self.journal.tail(self.position.seq, self.position.hash))
             except IndexDamaged as error:
-                self._start_over(str(error))
+                self._start_over(error.message)
             except Damaged as error:
                 # An index of another history, say of a workspace restored from a backup, fits no entry.
                 if self.position.seq == 0:
                     raise
                 log.info("the index does not fit the journal: %s", error)
                 self._start_over("it does not fit the journal")
-            return self._fill()
+            return self.fill()
 
     def rebuild(self, *, from_snapshot: bool = True) -> None:
         with self.writing:
-            self._start_over("as asked")
-            self._fill(from_snapshot=from_snapshot)
+            self._start_over()
+            self.fill(from_snapshot=from_snapshot)
 
     def sound(self, read: Callable[[], Answer]) -> Answer:
         """The answer of `read`, after a rebuild if the index turns out to be damaged."""
@@ -75,8 +74,8 @@ class IndexKeeper:
             return read()
         except IndexDamaged as error:
             with self.writing:
-                self._start_over(str(error))
-                self._fill()
+                self._start_over(error.message)
+                self.fill()
             return read()
 
     @contextmanager
@@ -95,7 +94,7 @@ class IndexKeeper:
                 raise
             self._position = advance.position
 
-    def _fill(self, *, from_snapshot: bool = True) -> bool:
+    def fill(self, *, from_snapshot: bool = True) -> bool:
         """Bring an empty index up to the journal's end."""
         if not from_snapshot:
             return self._fill_from(None)
@@ -145,15 +144,17 @@ class IndexKeeper:
             advance.apply()
         return True
 
-    def _start_over(self, reason: str) -> None:
-        self.index.start_over(reason)
+    def _start_over(self, reason: str = "") -> None:
+        if reason:
+            log.warning("the index is made anew: %s", reason)
+        self.index.start_over()
         self._position = None
 
 
 class Advance:
     """An open transaction of the index, and the position that it will leave behind."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, position: Position, postings: bool) -> None:
+    def __init__(self, connection: Connection, position: Position, postings: bool) -> None:
         self.connection = connection
         self.position = position
         self._postings = postings

@@ -34,30 +34,29 @@ class SystemClock:
 
 
 class IdMaker:
-    """Makes UUIDv7 ids that always ascend, also within a millisecond and when the clock steps back."""
+    """Makes UUIDv7 ids that always ascend, also within a millisecond and when the clock steps back.
+
+    The 12 bits after the milliseconds count on, so that the ids of one maker differ within their
+    first 18 characters and short prefixes of them stay usable.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._last = 0
+        self._last = 0  # milliseconds and counter
         self._lock = threading.Lock()
 
     def rise_above(self, id_: str) -> None:
-        """Never again make an id that would sort before this one, which another maker made; "" is below all."""
+        """Make no id that would sort before this one."""
         if id_:
             value = uuid.UUID(id_).int
-            bits = (value >> 80) << 74 | (value >> 64 & 0xFFF) << 62 | value & ((1 << 62) - 1)
             with self._lock:
-                self._last = max(self._last, bits)
+                self._last = max(self._last, (value >> 80) << 12 | (value >> 64) & 0xFFF)
 
     def new(self) -> str:
-        millis = int(self._clock.now().timestamp() * 1000)
+        fresh = int(self._clock.now().timestamp() * 1000) << 12 | secrets.randbits(8)
         with self._lock:
-            fresh = (millis << 74) | secrets.randbits(74)
-            # Within a millisecond, or behind the clock, count on from the last id by a random step.
-            self._last = fresh if fresh >> 74 > self._last >> 74 else self._last + 1 + secrets.randbits(32)
-            bits = self._last
-        high, low = bits >> 62, bits & ((1 << 62) - 1)
-        value = (high >> 12) << 80 | 0x7 << 76 | (high & 0xFFF) << 64 | 0b10 << 62 | low
+            self._last = stamp = max(fresh, self._last + 1)
+        value = (stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | secrets.randbits(62)
         return str(uuid.UUID(int=value))
 
 

@@ -10,11 +10,10 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
-
 from raykqi.catalog.compare import differing_tables
 from raykqi.catalog.index import Index, IndexDamaged
 from raykqi.controller.index_keeper import IndexKeeper
+from raykqi.domain.upkeep import Problem, Report
 from raykqi.errors import Damaged
 from raykqi.journal.snapshot import list_snapshots, read_snapshot
 from raykqi.maintenance.snapshots import take_snapshot
@@ -22,36 +21,9 @@ from raykqi.storage.filesystem import Store
 from raykqi.storage.progress import Progress
 from raykqi.storage.verify import verify_tree
 
-__all__ = ["Problem", "Report", "check_workspace"]
+__all__ = ["check_workspace"]
 
 KEPT_FOLDERS = ("blobs", "packs", "trees")
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """`object` is what is wrong; `data` and `paths` what of the user's it concerns."""
-
-    object: str
-    what: str
-    data: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-    repaired: str = ""  # how, if it was
-    hint: str = ""
-
-
-class Report(msgspec.Struct, frozen=True):
-    problems: tuple[Problem, ...]
-    entries: int
-    data: int
-    objects: int
-
-    @property
-    def clean(self) -> bool:
-        return not self.problems
-
-    @property
-    def sound(self) -> bool:
-        """Whether nothing is wrong any more."""
-        return all(problem.repaired for problem in self.problems)
 
 
 def check_workspace(store: Store, keeper: IndexKeeper, *, deep: bool, repair: bool, progress: Progress) -> Report:
@@ -69,7 +41,7 @@ def _check_journal(store: Store, keeper: IndexKeeper, repair: bool) -> Iterable[
     with keeper.writing:
         fresh = Index(None, keeper.index.workspace)
         try:
-            IndexKeeper(store, keeper.journal, fresh).rebuild(from_snapshot=False)
+            IndexKeeper(store, keeper.journal, fresh).fill(from_snapshot=False)
             tables = differing_tables(keeper.index, fresh)
         except IndexDamaged:
             raise

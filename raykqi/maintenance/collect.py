@@ -9,30 +9,21 @@ from __future__ import annotations
 
 import time
 
-import msgspec
-
 from raykqi.catalog.index import Index
 from raykqi.catalog.queries import live_trees
 from raykqi.controller.controller import Controller
 from raykqi.controller.index_keeper import IndexKeeper
 from raykqi.domain.events import ObjectsCondemned
+from raykqi.domain.upkeep import Collection
 from raykqi.engine.commands import Collected, Condemn
 from raykqi.errors import InvalidInput, UploadStale
 from raykqi.storage.filesystem import ObjectInfo, Store
 from raykqi.storage.garbage import unreferenced
 
-__all__ = ["Collection", "collect"]
+__all__ = ["collect"]
 
 ATTEMPTS = 20
 CHUNK = 10_000
-
-
-class Collection(msgspec.Struct, frozen=True):
-    """What was deleted, or would be."""
-
-    objects: tuple[str, ...]
-    bytes: int
-    dry_run: bool
 
 
 def collect(

@@ -8,27 +8,19 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Literal
 
-import msgspec
-
 from raykqi.controller.index_keeper import IndexKeeper
+from raykqi.domain.upkeep import Finding
 from raykqi.errors import RaykqiError
 from raykqi.journal.snapshot import list_snapshots
 from raykqi.opening import Description
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import Store
 
-__all__ = ["Finding", "examine"]
+__all__ = ["examine"]
 
 PROBE = "tmp/doctor-probe"
 LOW_DISK = 1 << 30
 MANY_ENTRIES = 5_000
-
-
-class Finding(msgspec.Struct, frozen=True):
-    subject: str
-    state: Literal["good", "warning", "bad"]
-    what: str
-    hint: str = ""
 
 
 def examine(store: Store, description: Description, keeper: IndexKeeper, settings: Settings) -> list[Finding]:
