@@ -47,7 +47,9 @@ def apply_events(
         fold.finish()
     finally:
         fold.close()
-    return msgspec.structs.replace(position, runs=fold.runs, data=fold.data, generation=fold.generation)
+    return msgspec.structs.replace(
+        position, runs=fold.runs, data=fold.data, generation=fold.generation, last_id=fold.last_id
+    )
 
 
 def sort_postings(connection: duckdb.DuckDBPyConnection) -> None:
@@ -194,6 +196,7 @@ class _Fold:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, position: Position, postings: bool) -> None:
         self.runs, self.data, self.generation = position.runs, position.data, position.generation
+        self.last_id = position.last_id
         self.round = _Round()
         self._connection = connection
         self._postings = postings
@@ -265,6 +268,7 @@ def _(event: RunRecorded, fold: _Fold) -> None:
         )
         into.first_tags.add(number, output.tags)
         into.born[output.data] = (number, output.tags)
+    fold.last_id = max(fold.last_id, event.run, *[output.data for output in event.outputs])
 
 
 @_fold.register
