@@ -1,0 +1,62 @@
+"""What the shell offers when Tab is pressed: ids and tags of the workspace, or nothing. Never an error."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from raykqi.workspace import Workspace
+
+__all__ = ["complete_data", "complete_tag", "complete_tag_key"]
+
+Offer = tuple[str, str]
+MOST = 50
+
+
+def complete_data(context: typer.Context, incomplete: str) -> list[Offer]:
+    """Newest first; what the id stands for is shown beside it where the shell can."""
+
+    def ask(workspace: Workspace) -> list[Offer]:
+        found = workspace.find(id=incomplete, limit=MOST)
+        return [(data.id, data.name or " ".join(map(str, data.tags[:3]))) for data in found]
+
+    return _offer(context, ask)
+
+
+def complete_tag(context: typer.Context, incomplete: str) -> list[Offer]:
+    """Whole tags that begin so, most used first."""
+    negation = "!" if incomplete.startswith("!") else ""
+
+    def ask(workspace: Workspace) -> list[Offer]:
+        counted = workspace.tags(prefix=incomplete.removeprefix("!"), limit=MOST)
+        return [(f"{negation}{tag.key}:{tag.value}", f"on {tag.count}") for tag in counted]
+
+    return _offer(context, ask)
+
+
+def complete_tag_key(context: typer.Context, incomplete: str) -> list[Offer]:
+    def ask(workspace: Workspace) -> list[Offer]:
+        counts: dict[str, int] = {}
+        for tag in workspace.tags(prefix=incomplete):
+            counts[tag.key] = counts.get(tag.key, 0) + tag.count
+        return [(key, f"{count} tags") for key, count in counts.items()]
+
+    return _offer(context, ask)
+
+
+def _offer(context: typer.Context, ask: Callable[[Workspace], list[Offer]]) -> list[Offer]:
+    import raykqi
+
+    logging.disable()
+    url = context.params.get("workspace") or context.find_root().params.get("workspace")
+    try:
+        with raykqi.open(url) as workspace:
+            return ask(workspace)
+    except Exception:
+        return []
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,31 @@
+"""What every command is given: which workspace, how to print, how to show progress."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cli.output import Output
+from cli.progress import Bar
+
+if TYPE_CHECKING:
+    from raykqi.workspace import Workspace
+
+__all__ = ["Session"]
+
+
+@dataclass(frozen=True)
+class Session:
+    workspace: str | None = None
+    json: bool = False
+    out: Output = field(default_factory=Output)
+
+    def open(self) -> Workspace:
+        """The workspace that was named, or the one that is meant when none is."""
+        import raykqi
+
+        return raykqi.open(self.workspace)
+
+    def progress(self) -> AbstractContextManager[Bar]:
+        return Bar()
