@@ -12,7 +12,8 @@ from blake3 import blake3
 
 from raykqi.errors import InvalidInput, ObjectMissing, SourceChanged
 from raykqi.settings import Settings
-from raykqi.storage.filesystem import ObjectInfo, Store, open_store
+from raykqi.storage.filesystem import ObjectInfo, Store
+from raykqi.storage.foreign import ForeignStores, foreign_url
 from raykqi.storage.packs import is_external
 from raykqi.storage.parallel import Stop, in_order
 from raykqi.storage.progress import Progress, SilentProgress
@@ -21,6 +22,7 @@ from raykqi.storage.trees import EMPTY_HASH, Entry, Tree
 __all__ = ["import_objects"]
 
 READERS = 8
+MODE = 0o644
 
 
 def import_objects(url: str, *, settings: Settings, progress: Progress | None = None) -> Tree:
@@ -29,44 +31,44 @@ def import_objects(url: str, *, settings: Settings, progress: Progress | None = 
         raise InvalidInput(
             f"{url!r} is not a URL", hint="Give s3://bucket/prefix, or file:///folder; push copies local files."
         )
-    base = url.rstrip("/")
-    folder, infos = _find(base, settings)
     progress = progress or SilentProgress()
-    progress.start(f"import {url}", len(infos), sum(info.size for info in infos))
     stop = Stop()
-    store = open_store(folder, settings)
+    with closing(ForeignStores(settings)) as stores:
+        store, root, base = stores.locate(url.rstrip("/"))
+        infos, strip = _find(store, url, base)
+        progress.start(f"import {url}", len(infos), sum(info.size for info in infos))
 
-    def digest(info: ObjectInfo) -> str:
-        return _hash(store, info, progress, stop)
+        def digest(info: ObjectInfo) -> str:
+            return _hash(store, info, progress, stop)
 
+        threads = min(READERS, settings.transfer_threads)
+        try:
+            with closing(in_order(digest, infos, threads=threads, stop=stop)) as digests:
+                return Tree.of(
+                    Entry(
+                        path=info.key[strip:],
+                        kind="file",
+                        mode=MODE,
+                        size=info.size,
+                        hash=found,
+                        object=foreign_url(root, info.key) if info.size else "",
+                    )
+                    for info, found in zip(infos, digests, strict=True)
+                )
+        finally:
+            progress.finish()
+
+
+def _find(store: Store, url: str, base: str) -> tuple[list[ObjectInfo], int]:
+    """The objects, and how much of their keys is not part of their paths."""
+    if infos := list(store.list(base)):
+        return infos, len(base) + 1 if base else 0
     try:
-        with closing(in_order(digest, infos, threads=min(READERS, settings.transfer_threads), stop=stop)) as digests:
-            return Tree.of(
-                Entry(info.key, "file", 0o644, info.size, found, f"{folder}/{info.key}" if info.size else "")
-                for info, found in zip(infos, digests, strict=True)
-            )
-    finally:
-        progress.finish()
-        store.close()
-
-
-def _find(base: str, settings: Settings) -> tuple[str, list[ObjectInfo]]:
-    """The folder that names are relative to, and the objects."""
-    try:
-        with closing(open_store(base, settings)) as store:
-            if infos := [info for info in store.list("") if not info.key.endswith("/")]:
-                return base, infos
-    except InvalidInput:
-        # A local file is no place for a store; its folder is, and a URL that is wrong for other reasons fails there.
+        if base:
+            return [store.info(base)], len(base.rpartition("/")[0] + "/") if "/" in base else 0
+    except ObjectMissing:
         pass
-    folder, _, name = base.rpartition("/")
-    if name and not folder.endswith("/"):
-        with closing(open_store(folder, settings)) as store:
-            try:
-                return folder, [store.info(name)]
-            except ObjectMissing:
-                pass
-    raise InvalidInput(f"there is nothing at {base}", hint="Give an object, or a prefix that objects lie below.")
+    raise InvalidInput(f"there is nothing at {url}", hint="Give an object, or a prefix that objects lie below.")
 
 
 def _hash(store: Store, info: ObjectInfo, progress: Progress, stop: Stop) -> str:
@@ -83,12 +85,16 @@ def _hash(store: Store, info: ObjectInfo, progress: Progress, stop: Stop) -> str
             progress.advance(0, len(piece))
     except ObjectMissing as error:
         raise SourceChanged(
-            f"{store.url}/{info.key} vanished while it was imported", hint="Import again when nothing writes there."
+            f"{_name(store, info)} vanished while it was imported", hint="Import again when nothing writes there."
         ) from error
     if size != info.size:
         raise SourceChanged(
-            f"{store.url}/{info.key} changed while it was imported: its size went from {info.size} to {size}",
+            f"{_name(store, info)} changed while it was imported: its size went from {info.size} to {size}",
             hint="Import again when nothing writes there.",
         )
     progress.advance(1, 0)
     return hasher.hexdigest()
+
+
+def _name(store: Store, info: ObjectInfo) -> str:
+    return f"{store.url.rstrip('/')}/{info.key}"

@@ -67,10 +67,11 @@ def materialise(
     size = sum([entry.size for entry in files])
     staging = Staging(target, overwrite=overwrite)
     reader = ObjectReader(store, settings)
+    threads = REMOTE_THREADS if store.local_path("blobs") is None else LOCAL_THREADS
     try:
         progress.start(f"pull to {target}", len(files), size)
         with closing(_Writer(reader, staging, progress)) as writer:
-            writer.write(wanted, threads=LOCAL_THREADS if store.local_path("blobs") else REMOTE_THREADS)
+            writer.write(wanted, _ranges(wanted, _sizes(tree)), threads)
         staging.appear(wanted)
     finally:
         staging.remove()
@@ -104,6 +105,7 @@ class _Range:
     start: int
     end: int
     entries: list[Entry]
+    keep: int  # size of the object, if so much of it is wanted that the cache should have it; else 0
 
 
 class _Writer:
@@ -118,12 +120,12 @@ class _Writer:
     def close(self) -> None:
         os.close(self._folder)
 
-    def write(self, wanted: Sequence[Entry], *, threads: int) -> None:
+    def write(self, wanted: Sequence[Entry], ranges: Iterable[_Range], threads: int) -> None:
         folders = [entry for entry in wanted if entry.kind == "dir"]
         try:
             for entry in folders:
                 os.mkdir(entry.path, 0o700, dir_fd=self._folder)
-            with closing(in_order(self._write_range, _ranges(wanted), threads=threads, stop=self._stop)) as done:
+            with closing(in_order(self._write_range, ranges, threads=threads, stop=self._stop)) as done:
                 for written in done:
                     self._progress.advance(len(written.entries), 0)
             for entry in wanted:
@@ -138,20 +140,30 @@ class _Writer:
             raise target_error(self._staging.target, error) from error
 
     def _write_range(self, wanted: _Range) -> _Range:
-        first = wanted.entries[0]
-        if first.size >= STREAM_MIN:
-            self._write_large(first)
+        if wanted.keep:
+            self._reader.keep(wanted.key, wanted.keep)
+        if wanted.entries[0].size >= STREAM_MIN:
+            for entry in wanted.entries:
+                self._write_large(entry)
             return wanted
-        data = memoryview(self._reader.get(wanted.key, wanted.start, wanted.end))
+        data = self._fetch(wanted)
         for entry in wanted.entries:
             self._stop.check()
             begin = entry.offset - wanted.start
             content = data[begin : begin + entry.size]
             if blake3(content).hexdigest() != entry.hash:
-                raise self._reader.damaged(wanted.key, entry.path)
+                if not self._reader.discard(wanted.key):
+                    raise self._reader.damaged(wanted.key, entry.path)
+                data = self._fetch(wanted)
+                content = data[begin : begin + entry.size]
+                if blake3(content).hexdigest() != entry.hash:
+                    raise self._reader.damaged(wanted.key, entry.path)
             self._write_file(entry, content)
         self._progress.advance(0, sum([entry.size for entry in wanted.entries]))
         return wanted
+
+    def _fetch(self, wanted: _Range) -> memoryview:
+        return memoryview(self._reader.get(wanted.key, wanted.start, wanted.end))
 
     def _write_file(self, entry: Entry, content: bytes | memoryview) -> None:
         file = os.open(entry.path, FILE_FLAGS, entry.mode, dir_fd=self._folder)
@@ -167,30 +179,30 @@ class _Writer:
     def _write_large(self, entry: Entry) -> None:
         file = os.open(entry.path, FILE_FLAGS & ~os.O_WRONLY | os.O_RDWR, 0o600, dir_fd=self._folder)
         try:
-            source = self._reader.local_path(entry.object)
-            digest = self._stream(entry, file) if source is None else self._copy(entry, source, file)
-            if digest != entry.hash:
+            if self._copy(entry, file) != entry.hash and self._stream(entry, file) != entry.hash:
                 raise self._reader.damaged(entry.object, entry.path)
             os.fchmod(file, entry.mode)
         finally:
             os.close(file)
+        self._progress.advance(0, entry.size)
 
     def _stream(self, entry: Entry, file: int) -> str:
+        self._reader.discard(entry.object)
+        os.ftruncate(file, 0)
+        os.lseek(file, 0, os.SEEK_SET)
         hasher = blake3()
         with closing(self._reader.stream(entry.object, entry.offset, entry.offset + entry.size)) as pieces:
             for piece in pieces:
                 self._stop.check()
                 hasher.update(piece)
                 write_all(file, piece)
-                self._progress.advance(0, len(piece))
         return hasher.hexdigest()
 
-    def _copy(self, entry: Entry, path: Path, file: int) -> str:
+    def _copy(self, entry: Entry, file: int) -> str:
         """Copy inside of the kernel, sharing blocks where it can; then hash what arrived."""
-        try:
-            source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            raise self._reader.missing(entry.object) from None
+        source = self._reader.open_local(entry.object)
+        if source is None:
+            return ""
         try:
             copy_bytes(source, file)
         finally:
@@ -202,7 +214,6 @@ class _Writer:
             self._stop.check()
             hasher.update(buffer[:count])
             at += count
-            self._progress.advance(0, count)
         return hasher.hexdigest()
 
     def _probe_umask(self) -> int:
@@ -216,21 +227,39 @@ class _Writer:
             os.unlink(name, dir_fd=self._folder)
 
 
-def _ranges(wanted: Iterable[Entry]) -> Generator[_Range, None, None]:
-    """What to fetch, object by object in the order of the paths."""
+def _sizes(tree: Tree) -> dict[str, int]:
+    """How much of each object belongs to the tree: for what the tree's push packed, all of it."""
+    sizes: dict[str, int] = defaultdict(int)
+    for key, size, offset in zip(tree.columns.object, tree.columns.size, tree.columns.offset, strict=True):
+        sizes[key] = max(sizes[key], offset + size)
+    return sizes
+
+
+def _ranges(wanted: Iterable[Entry], sizes: dict[str, int]) -> Generator[_Range, None, None]:
+    """What to fetch, object by object."""
     by_object: dict[str, list[Entry]] = defaultdict(list)
     for entry in wanted:
         if entry.kind == "file" and entry.size:
             by_object[entry.object].append(entry)
     for key, entries in by_object.items():
         entries.sort(key=lambda entry: entry.offset)
-        run = [entries[0]]
-        start, end = entries[0].offset, entries[0].offset + entries[0].size
-        for entry in entries[1:]:
-            far = entry.offset > end + GAP_MAX or entry.offset + entry.size > start + RANGE_MAX
-            if far or entry.size >= STREAM_MIN or run[0].size >= STREAM_MIN:
-                yield _Range(key, start, end, run)
-                run, start, end = [], entry.offset, 0
-            run.append(entry)
-            end = max(end, entry.offset + entry.size)
-        yield _Range(key, start, end, run)
+        mostly = 2 * sum([entry.size for entry in entries]) >= sizes[key]
+        keep = sizes[key] if mostly and sizes[key] else 0
+        for run in _runs(entries):
+            end = max(entry.offset + entry.size for entry in run)
+            yield _Range(key, run[0].offset, end, run, keep)
+
+
+def _runs(entries: list[Entry]) -> Generator[list[Entry], None, None]:
+    """Neighbours, as long as little lies between them and the whole fits into memory."""
+    run: list[Entry] = []
+    end = 0
+    for entry in entries:
+        beyond = entry.offset + entry.size
+        if run and (entry.offset > end + GAP_MAX or beyond > run[0].offset + RANGE_MAX):
+            yield run
+            run = []
+        run.append(entry)
+        end = max(end, beyond)
+    if run:
+        yield run

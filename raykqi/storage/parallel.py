@@ -44,8 +44,12 @@ def in_order(
 ) -> Generator[Result, None, None]:
     """`do(item)` for each item, at most `threads + ahead` at once or waiting; results come in the order of the items.
 
-    The first error, or the end of the consumer, stops everything.
+    The first error, or the end of the consumer, stops everything. With 0 threads the caller's does the work.
     """
+    if not threads:
+        for item in items:
+            yield do(item)
+        return
     queue: SimpleQueue[tuple[Future[Any], Item] | None] = SimpleQueue()
     crew: list[threading.Thread] = []
     pending: deque[Future[Result]] = deque()

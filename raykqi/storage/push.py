@@ -168,7 +168,8 @@ class _Push:
         self._memory = memory
         self._stop = stop
         self._progress = progress
-        self._threads = threads
+        # A handful of small files is done before a thread has started.
+        self._threads = threads if memory else 0
         self._outcome = _Outcome()
         count = len(scanned.files)
         self._hashes = [EMPTY_HASH] * count
@@ -273,8 +274,9 @@ class _Push:
     def _fill_packs(self, wanted: list[int]) -> Generator[_NewPack, None, None]:
         """Full packs, in the order of the paths; content that lies somewhere already is not packed again."""
         new = _NewPack()
+        readers = min(self._threads, READERS)
         with closing(
-            in_order(self._read_chunk, self._chunks(wanted), threads=READERS, ahead=READERS, stop=self._stop)
+            in_order(self._read_chunk, self._chunks(wanted), threads=readers, ahead=readers, stop=self._stop)
         ) as chunks:
             for chunk in chunks:
                 for at, digest, data in chunk:

@@ -1,18 +1,19 @@
 """Where the bytes of a tree's files are read from: the store, this machine's cache, or a place outside.
 
 Hands out bytes that are not verified yet; whoever takes them compares each file with its hash and
-calls `damaged` when it differs.
+raises `damaged` when it differs.
 """
 
 from __future__ import annotations
 
-import threading
+import os
 from collections.abc import Generator
-from pathlib import Path
 
-from raykqi.errors import Damaged, ObjectMissing, RaykqiError
+from raykqi.errors import Damaged, ObjectMissing, RaykqiError, StorageDenied
 from raykqi.settings import Settings
-from raykqi.storage.filesystem import Store, open_store
+from raykqi.storage.filesystem import Store
+from raykqi.storage.foreign import ForeignStores
+from raykqi.storage.node_cache import NodeCache
 from raykqi.storage.packs import is_external
 
 __all__ = ["ObjectReader"]
@@ -23,11 +24,13 @@ class ObjectReader:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
-        self._settings = settings
-        self._foreign: dict[str, Store] = {}
-        self._lock = threading.Lock()
+        self._foreign = ForeignStores(settings)
+        remote = store.local_path("blobs") is None
+        self._cache = NodeCache(settings.cache_dir, settings.cache_bytes) if remote and settings.cache_bytes else None
 
     def get(self, key: str, start: int, end: int) -> bytes:
+        if self._cache and (kept := self._cache.read(key, start, end)) is not None:
+            return kept
         place, name = self._locate(key)
         try:
             return place.get(name, start, end)
@@ -41,11 +44,33 @@ class ObjectReader:
         except ObjectMissing as error:
             raise self.missing(key) from error
 
-    def local_path(self, key: str) -> Path | None:
-        """A file of this machine that holds exactly the object's bytes."""
+    def keep(self, key: str, size: int) -> None:
+        """Have the whole object on this machine, if it may be kept: most of it is about to be read."""
+        if self._cache and not is_external(key):
+            try:
+                self._cache.take(self._store, key, size)
+            except ObjectMissing as error:
+                raise self.missing(key) from error
+
+    def discard(self, key: str) -> bool:
+        """Called for wrong bytes; whether they came from the cache and are worth another try."""
+        return self._cache is not None and self._cache.discard(key)
+
+    def open_local(self, key: str) -> int | None:
+        """A descriptor of a file of this machine that holds exactly the object's bytes, if there is one."""
         if is_external(key):
             return None
-        return self._store.local_path(key)
+        path = self._cache.path(key) if self._cache else self._store.local_path(key)
+        if path is None:
+            return None
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except PermissionError as error:
+            raise StorageDenied(
+                f"cannot read {path}: {error.strerror}", hint="Ask for the right to read it."
+            ) from error
 
     def damaged(self, key: str, path: str) -> RaykqiError:
         if is_external(key):
@@ -55,23 +80,8 @@ class ObjectReader:
             )
         return Damaged(
             f"object {key} of {self._store.url} is damaged: the bytes of {path!r} are not what was pushed",
-            hint="Run `raykqi fsck --deep`; pushing the same files again repairs the object.",
+            hint="Run `raykqi fsck --deep --repair`, then push the same files again.",
         )
-
-    def close(self) -> None:
-        with self._lock:
-            for store in self._foreign.values():
-                store.close()
-            self._foreign.clear()
-
-    def _locate(self, key: str) -> tuple[Store, str]:
-        if not is_external(key):
-            return self._store, key
-        folder, _, name = key.rpartition("/")
-        with self._lock:
-            if folder not in self._foreign:
-                self._foreign[folder] = open_store(folder, self._settings)
-            return self._foreign[folder], name
 
     def missing(self, key: str) -> RaykqiError:
         if is_external(key):
@@ -80,5 +90,14 @@ class ObjectReader:
             )
         return ObjectMissing(
             f"object {key} is missing in {self._store.url}",
-            hint="Run `raykqi fsck` to see what is affected; pushing the same files again repairs it.",
+            hint="Run `raykqi fsck` to see what is affected, then push the same files again.",
         )
+
+    def close(self) -> None:
+        self._foreign.close()
+
+    def _locate(self, key: str) -> tuple[Store, str]:
+        if not is_external(key):
+            return self._store, key
+        place, _, name = self._foreign.locate(key)
+        return place, name
