@@ -33,7 +33,10 @@ class DataFacts:
 
 @dataclass
 class Facts:
-    """Ids that are not in `data` do not exist. Decisions move these facts on as they are made."""
+    """Ids that are not in `data` do not exist. Of tags only those are here that the commands ask about.
+
+    Decisions move these facts on as they are made.
+    """
 
     data: dict[str, DataFacts]
     generation: int
@@ -46,7 +49,10 @@ _DATA = """
     FROM data d JOIN run r ON r.number = d.run
     WHERE d.id IN (SELECT unnest(?::UUID[]))
 """
-_TAGS = "SELECT data, key, value FROM tag WHERE data IN (SELECT unnest(?::BIGINT[]))"
+_TAGS = """
+    SELECT data, key, value FROM tag
+    WHERE data IN (SELECT unnest(?::BIGINT[])) AND key IN (SELECT unnest(?::VARCHAR[]))
+"""
 _CONSUMERS = """
     SELECT i.data, r.id::VARCHAR, r.status, list(o.id::VARCHAR) FILTER (o.status <> 'removed')
     FROM run_input i JOIN run r ON r.number = i.run LEFT JOIN data o ON o.run = r.number
@@ -55,16 +61,15 @@ _CONSUMERS = """
 """
 
 
-def load_facts(index: Index, *, data: Collection[str], tags: Collection[str], consumers: Collection[str]) -> Facts:
-    """Facts on `data`; their tags and consumers only for the ids named there."""
+def load_facts(index: Index, *, data: Collection[str], keys: Collection[str], consumers: Collection[str]) -> Facts:
+    """Facts on `data`: of their tags those with one of the `keys`, and consumers only for the ids named there."""
     position = index.position()
     found: dict[str, DataFacts] = {}
     numbers: dict[int, str] = {}
     for id_, number, project, status, run_status in index.rows(_DATA, [list(data)]) if data else ():
         found[id_] = DataFacts(project, status, run_status)
         numbers[number] = id_
-    with_tags = [number for number, id_ in numbers.items() if id_ in tags]
-    for number, key, value in index.rows(_TAGS, [with_tags]) if with_tags else ():
+    for number, key, value in index.rows(_TAGS, [list(numbers), list(keys)]) if keys else ():
         found[numbers[number]].tags.add(Tag(key, value))
     with_consumers = [number for number, id_ in numbers.items() if id_ in consumers]
     for number, run, status, outputs in index.rows(_CONSUMERS, [with_consumers]) if with_consumers else ():

@@ -21,7 +21,7 @@ from raykqi.controller.index_keeper import Advance, IndexKeeper
 from raykqi.domain.events import Event
 from raykqi.domain.ids import Clock, IdMaker
 from raykqi.engine.commands import Command
-from raykqi.engine.decide import consumers_needed, data_needed, decide, tags_needed
+from raykqi.engine.decide import consumers_needed, data_needed, decide, keys_needed
 from raykqi.errors import Conflict, Fenced, RaykqiError, StorageError
 from raykqi.journal.codec import next_time
 from raykqi.journal.log import Journal
@@ -199,7 +199,7 @@ class Controller:
         return load_facts(
             self.keeper.index,
             data=gather(data_needed),
-            tags=gather(tags_needed),
+            keys=gather(keys_needed),
             consumers=gather(consumers_needed),
         )
 

@@ -24,7 +24,7 @@ from raykqi.domain.ids import IdMaker
 from raykqi.engine.commands import ChangeTags, Collected, Condemn, Purge, RecordRun, Remove
 from raykqi.errors import Conflict, InUse, UnknownId, UploadStale
 
-__all__ = ["consumers_needed", "data_needed", "decide", "tags_needed"]
+__all__ = ["consumers_needed", "data_needed", "decide", "keys_needed"]
 
 _ENDED = ("done", "failed", "invalidated")
 
@@ -40,8 +40,11 @@ def decide(command: object, facts: Facts, now: datetime, ids: IdMaker) -> list[E
     raise TypeError(f"no decision for {type(command).__name__}")
 
 
-def tags_needed(command: object) -> Iterable[str]:
-    return command.data if isinstance(command, ChangeTags) else ()
+def keys_needed(command: object) -> Iterable[str]:
+    """The keys of tags on which the decision needs facts."""
+    if not isinstance(command, ChangeTags):
+        return ()
+    return {*command.remove_keys, *(tag.key for tag in (*command.add, *command.remove))}
 
 
 def consumers_needed(command: object) -> Iterable[str]:
