@@ -188,6 +188,31 @@ def test_of_many_writers_in_a_bucket_one_clears_a_torn_end() -> None:
     assert len(list(Journal(store).read())) == 3
 
 
+class Interrupted(FarStore):
+    """Lets something happen between this client's first look at an entry and its next request."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def get(self, key: str, start: int = 0, end: int | None = None) -> bytes:
+        data = super().get(key, start, end)
+        if key == entry_key(3) and self.meanwhile:
+            happen, self.meanwhile = self.meanwhile, None
+            happen()
+        return data
+
+
+def test_who_saw_a_torn_end_late_does_not_delete_what_replaced_it() -> None:
+    store = Interrupted(uuid.uuid4().hex)
+    last = fill(store, 2)[-1]
+    store.put(entry_key(3), b'{"seq":3,"epoch":')
+    store.meanwhile = lambda: append(Journal(FarView(store)), last, purged("quicker"))
+
+    with pytest.raises(Fenced, match="another controller is clearing away an unfinished entry"):
+        append(Journal(store), last, purged("slower"))
+
+    assert reasons(Journal(store).read()) == ["reason 1", "reason 2", "quicker"]
+
+
 def test_a_torn_entry_in_the_middle_is_never_cleared(store: Store) -> None:
     first, *_ = fill(store, 3)
     store.put(entry_key(2), store.get(entry_key(2))[:-1])

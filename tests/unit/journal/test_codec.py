@@ -143,7 +143,11 @@ def test_an_event_line_with_right_hashes_and_odd_values_is_refused(value: object
         decode(signed(header(body), body), KEY)
 
 
-@pytest.mark.parametrize("body", [b"[" * 100_000 + b"\n", b"\xff\n", b'{"action":"data.purged","by":"\xff"}\n'])
+@pytest.mark.parametrize(
+    "body",
+    [b'{"action":"data.purged","x":' + b"[" * 100_000 + b"\n", b"\xff\n", b'{"action":"data.purged","by":"\xff"}\n'],
+    ids=["too deep", "not Unicode", "not Unicode inside"],
+)
 def test_lines_that_break_parsers_are_damage(body: bytes) -> None:
     with pytest.raises(Damaged, match="an event is malformed"):
         decode(signed(header(body), body), KEY)

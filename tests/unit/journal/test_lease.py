@@ -152,6 +152,27 @@ def test_a_lease_that_is_overwritten_while_settling_is_not_ours(bucket: Overwrit
     assert b"theirs" in bucket.get("lease.json")
 
 
+def test_a_write_that_arrives_while_settling_wins(bucket: OverwritingStore) -> None:
+    mine = Hooked("b", bucket)
+    theirs = threading.Timer(0.1, bucket.put, ("lease.json", text("theirs", ELSEWHERE)))
+    mine.after = theirs.start
+    slow = Lease(this_owner(), mine, ttl=LONG, settle=2.0)
+
+    with pytest.raises(WorkspaceOwned, match="process 77 on gpu9"):
+        slow.acquire(0)
+    theirs.join()
+
+
+def test_giving_back_leaves_the_lease_of_another(bucket: OverwritingStore) -> None:
+    mine = lease(bucket, ttl=LONG)
+    mine.acquire(PATIENT)
+    bucket.put("lease.json", text("theirs", ELSEWHERE))
+
+    mine.close()
+
+    assert b"theirs" in bucket.get("lease.json")
+
+
 def test_a_write_that_took_too_long_is_not_trusted_for_a_whole_term(bucket: OverwritingStore) -> None:
     mine = Hooked("b", bucket)
     mine.before = partial(sleep, SETTLE)

@@ -189,6 +189,38 @@ def test_a_reader_goes_on_while_entries_move_into_a_segment(store: Store) -> Non
     assert seen == list(range(1, 61))
 
 
+def test_a_reader_that_meets_a_recreated_entry_turns_to_the_segment(store: Store) -> None:
+    written = fill(store, 40)
+    read = Journal(store).read()
+    seen = [next(read).seq for _ in range(3)]
+
+    compact(store)
+    for seq in range(4, 40):
+        store.put(
+            entry_key(seq),
+            encode(seq=seq, epoch=1, time=NOON, prev="e" * 64, writer="host:9:z", events=[purged("zombie")]),
+        )
+    rest = list(read)
+
+    assert seen + [entry.seq for entry in rest] == list(range(1, 41))
+    assert [entry.hash for entry in rest] == [entry.hash for entry in written[3:]]
+
+
+def test_of_overlapping_segments_the_one_that_reaches_furthest_is_read() -> None:
+    store = FarStore(uuid.uuid4().hex)
+    fill(store, 6)
+    data = [store.get(entry_key(seq)) for seq in range(1, 7)]
+    for last in (3, 5, 4):
+        store.put(Segment(1, last).key, b"".join(data[:last]))
+    store.requests.clear()
+
+    assert len(list(Journal(store).read())) == 6
+
+    assert [request for request in store.requests if request.startswith("get journal/segments")] == [
+        f"get {Segment(1, 5).key}"
+    ]
+
+
 def test_damage_in_a_segment_is_found_and_named(store: Store) -> None:
     fill(store, 5)
     segment = compact(store)
@@ -220,6 +252,14 @@ def test_entries_are_kept_when_their_segment_is_damaged(store: Store) -> None:
         compact(store)
 
     assert {seq: store.get(entry_key(seq)) for seq in singles} == singles
+
+
+def test_a_segment_that_begins_later_than_its_name_says_is_damage(store: Store) -> None:
+    fill(store, 5)
+    store.put(Segment(2, 4).key, store.get(entry_key(3)) + store.get(entry_key(4)))
+
+    with pytest.raises(Damaged, match=r"segments/0+2-0+4\.jsonl is damaged: entry 3 stands where 2 belongs"):
+        list(Journal(store).read(after=1))
 
 
 def test_a_lost_segment_is_a_gap(store: Store) -> None:

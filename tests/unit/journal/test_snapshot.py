@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from raykqi.errors import Damaged, StorageError, WorkspaceTooNew
+from raykqi.errors import Damaged, StorageError, StorageUnavailable, WorkspaceTooNew
 from raykqi.journal.snapshot import (
     Snapshot,
     latest_snapshot,
@@ -20,6 +21,7 @@ from raykqi.journal.snapshot import (
     write_snapshot,
 )
 from raykqi.storage.filesystem import Store
+from raykqi.storage.filesystem_memory import MemoryStore
 from tests.unit.journal.history import NOON
 
 
@@ -109,6 +111,25 @@ def test_old_and_unfinished_ones_are_removed(store: Store, tables: dict[str, Pat
         "0005/data.parquet",
         "0005/tag.parquet",
     ]
+
+
+class StopsAfterOne(MemoryStore):
+    """Goes away after the first object of a deletion."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        super().delete(list(keys)[:1])
+        raise StorageUnavailable("connection refused")
+
+
+def test_a_removal_that_is_cut_short_leaves_no_half_snapshot(tables: dict[str, Path]) -> None:
+    store = StopsAfterOne(uuid.uuid4().hex)
+    for seq in (1, 2, 3):
+        write(store, seq, tables)
+
+    with pytest.raises(StorageUnavailable):
+        remove_older(store, keep=2)
+
+    assert list_snapshots(store) == [2, 3]
 
 
 @pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"x", lambda data: b"x" + data[1:]])
