@@ -302,6 +302,7 @@ def _(event: ObjectsCondemned, fold: _Fold) -> None:
 @_fold.register
 def _(event: ObjectsCollected, fold: _Fold) -> None:
     fold.round.collected.append(event.generation)
+    fold.generation += 1
 
 
 def _bury(event: DataPurged | DataRemoved, kind: str, fold: _Fold) -> None:

@@ -137,6 +137,8 @@ def _(command: Condemn, facts: Facts, now: datetime, ids: IdMaker) -> list[Event
 
 @decide.register
 def _(command: Collected, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
+    # An upload that began while these objects were being deleted may have seen them.
+    facts.generation += 1
     facts.condemned = frozenset()
     return [ObjectsCollected(now, command.by, command.generation, command.bytes)]
 
