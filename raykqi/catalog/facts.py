@@ -10,7 +10,7 @@ from raykqi.domain.data import DataStatus
 from raykqi.domain.lineage import RunStatus
 from raykqi.domain.tags import Tag
 
-__all__ = ["Consumer", "DataFacts", "Facts", "load_facts"]
+__all__ = ["Consumer", "DataFacts", "Facts", "is_collecting", "load_facts"]
 
 
 @dataclass
@@ -76,3 +76,8 @@ def load_facts(index: Index, *, data: Collection[str], keys: Collection[str], co
         found[numbers[number]].consumers.append(Consumer(run, status, frozenset(outputs or ())))
     condemned = frozenset(key for (key,) in index.rows("SELECT object FROM condemned"))
     return Facts(found, position.generation, condemned, position.data)
+
+
+def is_collecting(index: Index) -> bool:
+    """Whether a collection has announced objects and has not said that they are gone."""
+    return bool(index.rows("SELECT 1 FROM condemned LIMIT 1"))

@@ -42,17 +42,17 @@ class IndexKeeper:
 
     @property
     def position(self) -> Position:
-        if self._position is None:
-            self._position = self.index.position()
-        return self._position
+        # Remembered only under `writing`: a reader that was overtaken must not put an old one back.
+        return self._position or self.index.position()
 
     def catch_up(self) -> bool:
         """Apply what other processes have written since; whether there was anything."""
         with self.writing:
             try:
-                if self.position.seq == 0:
+                self._position = self.position
+                if self._position.seq == 0:
                     return self.fill()
-                return self._apply(self.journal.tail(self.position.seq, self.position.hash))
+                return self._apply(self.journal.tail(self._position.seq, self._position.hash))
             except IndexDamaged as error:
                 self._start_over(error.message)
             except Damaged as error:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from raykqi.catalog.facts import is_collecting
 from raykqi.controller.controller import Controller
 from raykqi.domain.data import Data, TreeRef, Upstream
 from raykqi.domain.events import RunInput, RunRecorded
 from raykqi.domain.tags import Tag
 from raykqi.engine.commands import NewOutput, RecordRun
-from raykqi.errors import UploadStale
+from raykqi.errors import ObjectMissing, UploadStale
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import Store
 from raykqi.storage.progress import Progress
@@ -64,24 +65,40 @@ class Upload:
         deadline = time.monotonic() + PATIENCE
         while True:
             generation = self._controller.keeper.position.generation
-            tree, reused = store()
-            command = RecordRun(
-                by=self._settings.user,
-                plan=plan,
-                outputs=(NewOutput(output, tree, tags),),
-                inputs=inputs,
-                reused=reused,
-                generation=generation,
-            )
             try:
+                tree, reused = store()
+                command = RecordRun(
+                    by=self._settings.user,
+                    plan=plan,
+                    outputs=(NewOutput(output, tree, tags),),
+                    inputs=inputs,
+                    reused=reused | self._endangered(tree),
+                    generation=generation,
+                )
                 (event,) = self._controller.submit(command)
-            except UploadStale:
-                if time.monotonic() > deadline:
+            except (UploadStale, ObjectMissing) as error:
+                if isinstance(error, ObjectMissing) and not self._is_collecting(generation):
                     raise
+                if time.monotonic() > deadline:
+                    hint = "Push again; if a collection was interrupted, `raykqi gc` ends it."
+                    raise UploadStale(f"a collection is deleting what this upload needs: {error}", hint=hint) from error
                 self._controller.wait_for_change(generation)
                 continue
             assert isinstance(event, RunRecorded)
             return _data(event)
+
+    def _endangered(self, tree: TreeRef) -> frozenset[str]:
+        """While a collection deletes objects by name, it also hits those that this upload has just written anew."""
+        from raykqi.storage.trees import read_tree, tree_key
+
+        if not is_collecting(self._controller.keeper.index):
+            return frozenset()
+        return frozenset((tree_key(tree.hash), *read_tree(self._store, tree.hash).objects()))
+
+    def _is_collecting(self, generation: int) -> bool:
+        keeper = self._controller.keeper
+        self._controller.refresh()
+        return keeper.position.generation != generation or is_collecting(keeper.index)
 
 
 def _data(event: RunRecorded) -> Data:

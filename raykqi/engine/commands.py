@@ -27,7 +27,10 @@ class NewOutput(msgspec.Struct, frozen=True):
 
 
 class RecordRun(msgspec.Struct, frozen=True):
-    """Write down a run that has ended: an upload, an import. `reused` are objects it found in the store."""
+    """Write down a run that has ended: an upload, an import.
+
+    `reused` are objects that it relies on and that a collection may be deleting: refused if announced.
+    """
 
     by: str
     plan: str
