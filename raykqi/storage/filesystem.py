@@ -25,6 +25,7 @@ TEMPORARY = "tmp/"  # the folder of unfinished writes: never listed, never part 
 
 _KEY = re.compile(r"(?:(?!\.{1,2}(?:/|\Z))[^/\x00-\x1f\x7f\ud800-\udfff]+(?:/(?=[^/])|\Z))+\Z")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+_BUCKET = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,254}\Z")
 _SCHEME_WITHOUT_SLASHES = re.compile(r"(file|memory|s3a?|gs|gcs|az|abfs|https?):")
 
 
@@ -142,7 +143,7 @@ def check_range(start: int, end: int | None) -> None:
 
 
 def open_store(url: str, settings: Settings) -> Store:
-    """The store at a path, `file://`, `s3://bucket/prefix`, `memory://name` or any other fsspec URL.
+    """The store at a path, `file://`, `s3://bucket/prefix` or `memory://name`.
 
     Opening makes nothing and asks no server: a place that cannot be reached shows at the first call.
     """
@@ -158,7 +159,11 @@ def open_store(url: str, settings: Settings) -> Store:
         raise InvalidInput(f"{url!r} holds a NUL character", hint="Give a URL without it.")
     if protocol == "memory":
         return _open_memory(url, rest.strip("/"))
-    raise InvalidInput(f"{url!r}: {protocol}:// is not known", hint="Give a path, file:///path or memory://name.")
+    if protocol == "s3":
+        return _open_s3(url, rest, settings)
+    raise InvalidInput(
+        f"{url!r}: {protocol}:// is not known", hint="Give a path, file:///path, s3://bucket/prefix or memory://name."
+    )
 
 
 def _open_local(url: str, path: str) -> Store:
@@ -177,6 +182,18 @@ def _open_local(url: str, path: str) -> Store:
     if root.exists() and not root.is_dir():
         raise InvalidInput(f"{root} is a file", hint="Give a folder; it is made when it is not there.")
     return LocalStore(root)
+
+
+def _open_s3(url: str, rest: str, settings: Settings) -> Store:
+    from raykqi.storage.filesystem_s3 import S3Store
+
+    bucket, _, prefix = rest.partition("/")
+    prefix = prefix.strip("/")
+    if _BUCKET.match(bucket) is None:
+        raise InvalidInput(f"{url!r} names no bucket", hint="Write s3://bucket/prefix, for example s3://lab/raykqi.")
+    if prefix:
+        check_key(prefix)
+    return S3Store(bucket, prefix, settings)
 
 
 def _open_memory(url: str, name: str) -> Store:
