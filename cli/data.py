@@ -12,7 +12,7 @@ from cli.output import harmless
 from cli.records import data_record, entry_record
 from cli.session import Session
 from cli.table import Column
-from cli.values import show_local, show_size
+from cli.values import show_count, show_local, show_size
 
 if TYPE_CHECKING:
     from raykqi.domain.data import Data
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 KIND_LETTERS = {"file": "-", "dir": "d", "link": "l"}
-LONG = (Column("MODE", style="dim"), Column("SIZE", right=True), Column("PATH"))
+LONG = (Column("", style="dim"), Column("", right=True), Column(""))
 
 app = noun("Store, find, read and tag data.")
 data_transfer.register(app)
@@ -102,14 +102,13 @@ data_change.register(app)
 
 
 def _facts(data: Data) -> list[tuple[str, str]]:
-    files = "1 file" if data.tree.files == 1 else f"{data.tree.files:,} files"
     return [
         ("id", data.id),
         ("name", data.name),
         ("status", data.status),
         ("when", show_local(data.timestamp or data.created, seconds=True)),
         ("by", data.creator),
-        ("size", f"{show_size(data.tree.size)} in {files}"),
+        ("size", f"{show_size(data.tree.size)} in {show_count(data.tree.files, 'file')}"),
         ("tree", data.tree.hash),
         ("project", "" if data.project == "default" else data.project),
         ("made by", f"run {data.upstream.run} of {data.upstream.plan} as {data.upstream.output}"),

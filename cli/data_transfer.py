@@ -13,7 +13,7 @@ from cli.completion import complete_data, complete_tag
 from cli.output import harmless
 from cli.records import data_record
 from cli.session import Session
-from cli.values import show_size
+from cli.values import show_count, show_size
 from raykqi.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -157,4 +157,4 @@ def _folder_name(data: Data) -> str:
 
 
 def _amount(size: int, files: int) -> str:
-    return f"{show_size(size)} in {'1 file' if files == 1 else f'{files:,} files'}"
+    return f"{show_size(size)} in {show_count(files, 'file')}"

@@ -12,6 +12,8 @@ import shutil
 import sys
 import textwrap
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,12 +41,20 @@ class Failures:
     json: bool
     debug: bool
 
-    def listen(self) -> None:
-        """Show what the library warns of, one line each."""
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Show what the library warns of meanwhile, one line each."""
         logger = logging.getLogger("raykqi")
-        logger.handlers = [_Tidy()]
+        level, propagate, tidy = logger.level, logger.propagate, _Tidy()
+        logger.addHandler(tidy)
         logger.setLevel(logging.DEBUG if self.debug else logging.WARNING)
         logger.propagate = False
+        try:
+            yield
+        finally:
+            logger.removeHandler(tidy)
+            logger.setLevel(level)
+            logger.propagate = propagate
 
     def report(self, error: BaseException) -> int:
         """Say what went wrong; the exit code."""

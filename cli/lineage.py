@@ -11,7 +11,7 @@ from cli.command import command, noun
 from cli.completion import complete_data
 from cli.lineage_text import FORMATS, as_text, format_for, show_difference, show_lineage, show_path
 from cli.session import Session
-from cli.values import parse_limit, parse_moment
+from cli.values import parse_limit, parse_moment, show_count
 from raykqi.domain.lineage import Lineage
 from raykqi.errors import InvalidInput, UnknownId
 
@@ -94,7 +94,7 @@ def path(session: Session, ancestor: NodeId, descendant: NodeId, format_: Format
                 f"{target} did not come of {source}" + ("; it is the other way round" if backwards else "")
             )
             raise typer.Exit(1)
-    if chosen == "table" and output is None:
+    if chosen == "table":
         show_path(session, found)
     else:
         _deliver(session, found, chosen, output, url)
@@ -117,7 +117,7 @@ def impact(session: Session, node: NodeId, format_: Format = None, output: File 
     if chosen == "table":
         runs, data = len(found.runs), len(found.data)
         own = {item.id for item in found.data} & set(found.start)
-        session.out.note(f"{data - len(own):,} data and {runs - (not own):,} runs came of it.")
+        session.out.note(f"{data - len(own):,} data and {show_count(runs - (not own), 'run')} came of it.")
 
 
 @command(
@@ -146,13 +146,9 @@ def _data_first(workspace: Workspace, text: str) -> str:
 
 
 def _deliver(session: Session, found: Lineage, format_: str, output: str | None, url: str) -> None:
-    if format_ == "table" and output is None:
+    if format_ == "table":
         show_lineage(session, found)
         return
-    if format_ == "table":
-        raise InvalidInput(
-            f"{output!r} does not tell a format", hint="End it in .svg, .json, .dot or .mmd, or give --format."
-        )
     text = as_text(found, format_, url)
     if output is None:
         session.out.text(text)

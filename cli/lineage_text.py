@@ -52,14 +52,21 @@ PLAIN_ARROWS = {"start": "*", "upstream": "^", "downstream": "v", "beside": "."}
 
 
 def format_for(given: str | None, output: str | None, json_wanted: bool) -> str:
-    """The format that was named, else what the file's ending tells, else a table."""
+    """The format that was named, else what the file's ending tells, else a table, which no file is given."""
     if given is not None:
         if given.strip().lower() not in FORMATS:
             raise InvalidInput(f"there is no format {given!r}", hint=f"It is one of {', '.join(FORMATS)}.")
+        if output is not None and given.strip().lower() == "table":
+            raise InvalidInput("a table is not written to a file", hint="Give another --format, or redirect stdout.")
         return given.strip().lower()
-    if output is not None:
-        return next((format_ for ending, format_ in ENDINGS.items() if output.lower().endswith(ending)), "table")
-    return "json" if json_wanted else "table"
+    if output is None:
+        return "json" if json_wanted else "table"
+    told = [format_ for ending, format_ in ENDINGS.items() if output.lower().endswith(ending)]
+    if not told:
+        raise InvalidInput(
+            f"{output!r} does not tell a format", hint=f"End it in {', '.join(ENDINGS)}, or give --format."
+        )
+    return told[0]
 
 
 def as_text(lineage: Lineage, format_: str, url: str) -> str:

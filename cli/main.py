@@ -30,8 +30,7 @@ def _run(arguments: Sequence[str]) -> int:
     debug = "--debug" in options or os.environ.get("RAYKQI_DEBUG", "") not in ("", "0")
     failures = Failures(json="--json" in options, debug=debug)
     prepare_streams()
-    failures.listen()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), failures.listening():
         if not debug and not sys.warnoptions:
             warnings.simplefilter("ignore")
         try:

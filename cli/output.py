@@ -6,6 +6,7 @@ terminal lacks. A reader that went away ends the program silently.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -120,7 +121,16 @@ def is_coloured(stream: TextIO) -> bool:
 
 
 def prepare_streams() -> None:
-    """Characters that an encoding lacks are written as escapes and never end the program."""
+    """Characters that an encoding lacks are written as escapes and never end the program.
+
+    A stdout without a buffer (PYTHONUNBUFFERED) gets one: without it, a pipe that takes only part of
+    a text would silently lose the rest.
+    """
+    raw = getattr(sys.stdout, "buffer", None)
+    if isinstance(raw, io.RawIOBase):
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(raw), encoding=sys.stdout.encoding, line_buffering=sys.stdout.isatty()
+        )
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -24,14 +24,13 @@ LABEL = 40
 
 
 class Bar:
-    """Called from many threads; draws at most ten times a second."""
+    """Transfers count in many threads; one of our own draws."""
 
     def __init__(self) -> None:
         self._shown = sys.stderr.isatty()
-        self._draws = (sys.stderr.encoding or "").lower().startswith("utf")
         self._lock = threading.Lock()
-        self._drawn = False
-        self._next_draw = 0.0
+        self._ended = threading.Event()
+        self._drawer: threading.Thread | None = None
         self._begin("", 0, 0)
 
     def __enter__(self) -> Bar:
@@ -41,35 +40,40 @@ class Bar:
         self.finish()
 
     def start(self, label: str, files: int, size: int) -> None:
+        self.finish()
         with self._lock:
             self._begin(label, files, size)
+        if self._shown:
+            self._ended.clear()
+            self._drawer = threading.Thread(target=self._draw, name="raykqi-progress", daemon=True)
+            self._drawer.start()
 
     def advance(self, files: int, size: int) -> None:
-        if not self._shown:
-            return
         with self._lock:
             self._files += files
             self._size += size
-            now = time.monotonic()
-            if now >= self._next_draw:
-                self._next_draw = now + BETWEEN_DRAWS
-                self._drawn = True
-                sys.stderr.write(ERASE_LINE + self._text(now - self._began, shutil.get_terminal_size().columns - 1))
-                sys.stderr.flush()
 
     def finish(self) -> None:
-        with self._lock:
-            if self._drawn:
-                sys.stderr.write(ERASE_LINE)
-                sys.stderr.flush()
-                self._drawn = False
+        if self._drawer is not None:
+            self._ended.set()
+            self._drawer.join()
+            self._drawer = None
 
     def _begin(self, label: str, files: int, size: int) -> None:
         self._label = clean(label)
         self._all_files, self._all_size = files, size
         self._files = self._size = 0
         self._began = time.monotonic()
-        self._next_draw = self._began + PATIENCE
+
+    def _draw(self) -> None:
+        drawn = False
+        while not self._ended.wait(BETWEEN_DRAWS if drawn else PATIENCE):
+            with self._lock:
+                text = self._text(time.monotonic() - self._began, shutil.get_terminal_size().columns - 1)
+            _write(ERASE_LINE + text)
+            drawn = True
+        if drawn:
+            _write(ERASE_LINE)
 
     def _text(self, elapsed: float, width: int) -> str:
         """As many of the parts as fit, the most telling first."""
@@ -80,7 +84,7 @@ class Bar:
             f"{share:4.0%}",
             f"{show_size(self._size)} of {show_size(self._all_size)}" if self._all_size else "",
             f"{self._files:,} of {self._all_files:,} files" if self._all_files > 1 else "",
-            f"{show_size(int(speed))}/s" if self._all_size else "",
+            f"{show_size(int(speed))}/s" if self._size else "",
             f"{show_duration(left)} left" if share else "",
         ]
         text = cut(self._label, min(LABEL, max(8, width - 8)))
@@ -97,4 +101,13 @@ class Bar:
 
     def _bar(self, share: float) -> str:
         full = round(share * BAR)
-        return "█" * full + "░" * (BAR - full) if self._draws else "#" * full + "-" * (BAR - full)
+        return "█" * full + "░" * (BAR - full) if _draws() else "#" * full + "-" * (BAR - full)
+
+
+def _draws() -> bool:
+    return (sys.stderr.encoding or "").lower().startswith("utf")
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

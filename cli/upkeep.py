@@ -10,7 +10,7 @@ import typer
 from cli.command import DryRun, command
 from cli.output import harmless
 from cli.session import Session
-from cli.values import parse_duration, show_size
+from cli.values import parse_duration, show_count, show_size
 
 if TYPE_CHECKING:
     from raykqi.domain.upkeep import Problem
@@ -57,7 +57,11 @@ def compact(session: Session) -> None:
     """Join old journal entries into few objects."""
     with session.open() as workspace:
         joined = workspace.compact()
-    _print(session, {"entries": joined}, f"{joined:,} entries joined." if joined else "There was nothing to join.")
+    _print(
+        session,
+        {"entries": joined},
+        f"{show_count(joined, 'entry', 'entries')} joined." if joined else "There was nothing to join.",
+    )
 
 
 def gc(
@@ -77,7 +81,7 @@ def gc(
         return
     if dry_run:
         session.out.lines(found.objects)
-    amount = f"{'1 object' if len(found.objects) == 1 else f'{len(found.objects):,} objects'}, {show_size(found.bytes)}"
+    amount = f"{show_count(len(found.objects), 'object')}, {show_size(found.bytes)}"
     session.out.line(f"{'Would free' if dry_run else 'Freed'} {amount}.")
 
 
@@ -98,7 +102,8 @@ def fsck(
     else:
         for problem in report.problems:
             _show_problem(session, problem)
-        looked_at = f"{report.entries:,} entries, {report.data:,} data, {report.objects:,} objects"
+        entries = show_count(report.entries, "entry", "entries")
+        looked_at = f"{entries}, {report.data:,} data, {show_count(report.objects, 'object')}"
         verdict = "clean" if report.clean else f"{len(report.problems)} wrong"
         mended = " and mended" if report.sound and not report.clean else ""
         session.out.line(f"{looked_at}: {verdict}{mended}.")

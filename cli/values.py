@@ -18,6 +18,7 @@ __all__ = [
     "parse_moment",
     "parse_size",
     "short_ids",
+    "show_count",
     "show_duration",
     "show_local",
     "show_size",
@@ -88,6 +89,11 @@ def show_size(size: int) -> str:
             return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} PiB"
+
+
+def show_count(count: int, one: str, many: str = "") -> str:
+    """`1 file`, `1,200 files`."""
+    return f"1 {one}" if count == 1 else f"{count:,} {many or one + 's'}"
 
 
 def show_local(moment: datetime, *, seconds: bool = False) -> str:
