@@ -27,9 +27,10 @@ from raykqi.storage.progress import Progress, SilentProgress
 if TYPE_CHECKING:
     from raykqi.catalog.lineage import LineageReader, Way
     from raykqi.domain.lineage import Ancestries, Lineage
+    from raykqi.domain.tree import Entry
     from raykqi.domain.upkeep import Collection, Finding, Report
     from raykqi.storage.materialise import Materialised
-    from raykqi.storage.trees import Entry, Tree
+    from raykqi.storage.trees import Tree
 
 __all__ = ["Workspace"]
 

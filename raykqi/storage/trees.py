@@ -25,13 +25,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import compress
 from operator import lt
-from typing import Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from blake3 import blake3
 
 from raykqi.domain.data import TreeRef
+from raykqi.domain.tree import Entry, Kind
 from raykqi.errors import Damaged, InvalidInput, ObjectMissing, UnsafePath
 from raykqi.storage.filesystem import Store
 from raykqi.storage.packs import is_external, is_object_key
@@ -40,7 +41,6 @@ from raykqi.storage.presence import missing_objects
 
 __all__ = ["EMPTY_HASH", "Columns", "Entry", "Kind", "Tree", "decode_tree", "read_tree", "tree_key", "write_tree"]
 
-Kind = Literal["file", "dir", "link"]
 
 EMPTY_HASH = blake3(b"").hexdigest()
 IMPLIED_DIR_MODE = 0o755
@@ -62,16 +62,6 @@ SCHEMA = pa.schema(
 REPETITIVE = ["kind", "mode", "object"]
 # Below this many rows, setting up compression and dictionaries costs more time than it saves bytes.
 PLAIN_ROWS = 64
-
-
-class Entry(NamedTuple):
-    path: str
-    kind: Kind
-    mode: int
-    size: int
-    hash: str
-    object: str = ""
-    offset: int = 0
 
 
 class Columns(NamedTuple):
