@@ -97,13 +97,12 @@ def show_instant(moment: datetime) -> str:
 def parse_instant(text: str) -> datetime:
     """Dates and times as people write them; without an offset they are in local time."""
     try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return datetime.fromisoformat(text.strip()).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InvalidTag(
             f"{_quote(text)} is not a date or time",
             hint="Write it like 2026-11-20, 2026-11-20T18:30:00 or 2026-11-20T18:30:00.123+09:00.",
         ) from None
-    return moment.astimezone(UTC)
 
 
 def _split(text: str) -> Tag:
