@@ -9,7 +9,9 @@ import pytest
 
 from raykqi.opening import create_workspace
 from raykqi.settings import Settings
-from tests.integration.lab import Lab
+pytest.register_assert_rewrite("tests.integration.lab", "tests.comparison")
+
+from tests.integration.lab import Lab  # noqa: E402
 
 __all__ = ["lab", "make_lab"]
 
