@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests import servers
+from tests.servers import S3Server
 
 # Shared machines stall for longer than any deadline that would mean something.
 hypothesis.settings.register_profile("raykqi", deadline=None, database=None)
@@ -25,3 +29,53 @@ def _isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "aws-credentials"))
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         yield
+
+
+@pytest.fixture(scope="session")
+def _moto() -> Iterator[S3Server]:
+    if why := servers.missing():
+        pytest.skip(why)
+    with servers.moto_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    if why := servers.missing():
+        pytest.skip(why)
+    with servers.rclone_server(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
+@pytest.fixture
+def moto(_moto: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """An S3 server that honours If-None-Match, shared by the tests: use a prefix of your own and do not kill it."""
+    return _credentials(_moto, monkeypatch)
+
+
+@pytest.fixture
+def rclone(_rclone: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """An S3 server that ignores If-None-Match, shared by the tests: use a prefix of your own and do not kill it."""
+    return _credentials(_rclone, monkeypatch)
+
+
+@pytest.fixture(params=["moto", "rclone"])
+def s3(request: pytest.FixtureRequest) -> S3Server:
+    """Each kind of S3 server in turn."""
+    server: S3Server = request.getfixturevalue(request.param)
+    return server
+
+
+@pytest.fixture
+def own_rclone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """An rclone server of this test alone, which it may kill and restart: `own_rclone.process.restart()`."""
+    if why := servers.missing():
+        pytest.skip(why)
+    with servers.rclone_server(tmp_path / "rclone") as server:
+        yield _credentials(server, monkeypatch)
+
+
+def _credentials(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", server.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", server.secret_key)
+    return server

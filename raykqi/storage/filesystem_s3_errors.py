@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import aiohttp
 import botocore.exceptions as boto
+from botocore.parsers import ResponseParserError
 
 from raykqi.errors import InvalidInput, ObjectMissing, RaykqiError, StorageDenied, StorageError, StorageUnavailable
 
@@ -92,7 +93,7 @@ def explain(error: BaseException, place: Place, action: str, key: str) -> Raykqi
         return StorageError(
             f"{what}: {error}", hint="Check the server's certificate, or AWS_CA_BUNDLE for your own CA."
         )
-    if isinstance(error, boto.ResponseParserError):
+    if isinstance(error, ResponseParserError):
         return StorageUnavailable(f"{what} got an answer that is not S3's: {error}", hint="Check RAYKQI_S3_ENDPOINT.")
     if isinstance(error, _PASSING_ERRORS):
         return StorageUnavailable(f"{what} failed: {_in_words(error)}", hint=_reach(place))
