@@ -16,7 +16,7 @@ from cli.values import show_count, show_local, show_size
 
 if TYPE_CHECKING:
     from raykqi.domain.data import Data
-    from raykqi.storage.trees import Entry
+    from raykqi.domain.tree import Entry
 
 __all__ = ["app"]
 

@@ -14,7 +14,7 @@ from raykqi.domain.data import Data, TagChange
 from raykqi.domain.tags import Tag
 
 if TYPE_CHECKING:
-    from raykqi.storage.trees import Entry
+    from raykqi.domain.tree import Entry
 
 __all__ = ["Record", "change_record", "data_record", "entry_record", "tag_texts"]
 

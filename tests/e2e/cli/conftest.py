@@ -1,0 +1,107 @@
+"""The command line, run in this process over a workspace in a folder of its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.main import main
+from tests.architecture.source import ROOT
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out.decode()
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """What `--json` says on stderr, which is one object and nothing else."""
+        found: dict[str, Any] = json.loads(self.err)["error"]
+        return found
+
+
+class CommandLine:
+    """`folder` is the current directory; the workspace is `.raykqi` in it."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self._patch = patch
+
+    def __call__(self, *arguments: str, stdin: str = "") -> Result:
+        out, err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8"), io.StringIO()
+        self._patch.setattr(sys, "stdin", io.StringIO(stdin))
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main(arguments)
+        out.flush()
+        assert isinstance(out.buffer, io.BytesIO)
+        return Result(code, out.buffer.getvalue(), err.getvalue())
+
+    def ok(self, *arguments: str, stdin: str = "") -> Result:
+        result = self(*arguments, stdin=stdin)
+        assert (result.code, result.err) == (0, "")
+        return result
+
+    def process(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+        """The same in a process of its own."""
+        return subprocess.run(
+            command(*arguments), cwd=self.folder, env=environment(env), capture_output=True, check=False, timeout=60
+        )
+
+    def write(self, path: str, text: str = "x") -> str:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        return path
+
+    def push(self, path: str, *options: str) -> str:
+        """Push a file of that name, made if it is not there; its id."""
+        if not (self.folder / path).exists():
+            self.write(path, f"content of {path}")
+        return self.ok("data", "push", path, *options).lines[0]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "cli.main", *arguments]
+
+
+def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), **(changes or {})}
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """Where no workspace is."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAYKQI_USER", "lena")
+    return CommandLine(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def cli(bare: CommandLine) -> CommandLine:
+    """With an empty workspace."""
+    bare.ok("init")
+    return bare
