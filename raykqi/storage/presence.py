@@ -1,13 +1,14 @@
-"""Which of the objects that somebody relies on are not in the store."""
+"""Which of the objects that somebody relies on are in the store, and which are not."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
+from raykqi.errors import ObjectMissing
 from raykqi.storage.filesystem import Store
 from raykqi.storage.parallel import Stop, in_order
 
-__all__ = ["missing_objects"]
+__all__ = ["is_whole", "missing_objects"]
 
 # Up to here one question per object is cheaper than listing thousands that nobody asked for.
 ASK_EACH = 256
@@ -25,3 +26,11 @@ def missing_objects(store: Store, keys: Collection[str]) -> set[str]:
     asked = sorted(keys)
     answers = in_order(store.exists, asked, threads=min(THREADS, max(len(asked), 1)), stop=Stop())
     return {key for key, there in zip(asked, answers, strict=True) if not there}
+
+
+def is_whole(store: Store, key: str, size: int) -> bool:
+    """Whether an object named by its hash is there; one of another size is damaged and to be written again."""
+    try:
+        return store.info(key).size == size
+    except ObjectMissing:
+        return False
