@@ -9,6 +9,7 @@ import pytest
 
 from raykqi.opening import create_workspace
 from raykqi.settings import Settings
+
 pytest.register_assert_rewrite("tests.integration.lab", "tests.comparison")
 
 from tests.integration.lab import Lab  # noqa: E402
