@@ -25,8 +25,19 @@ import psutil  # type: ignore[import-untyped]
 
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import Store, open_store
+from tests.faultproxy import FaultProxy
 
-__all__ = ["ACCESS_KEY", "BUCKET", "SECRET_KEY", "S3Server", "ServerProcess", "missing", "moto_server", "rclone_server"]
+__all__ = [
+    "ACCESS_KEY",
+    "BUCKET",
+    "SECRET_KEY",
+    "FaultProxy",
+    "S3Server",
+    "ServerProcess",
+    "missing",
+    "moto_server",
+    "rclone_server",
+]
 
 ACCESS_KEY, SECRET_KEY = "accesskey1", "secretkey1"
 BUCKET = "bucket"
