@@ -13,10 +13,10 @@ from cli.lineage_text import FORMATS, as_text, format_for, show_difference, show
 from cli.session import Session
 from cli.values import parse_limit, parse_moment, show_count
 from raykqi.domain.lineage import Lineage
-from raykqi.errors import InvalidInput, UnknownId
+from raykqi.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from raykqi.workspace import Workspace
+    pass
 
 __all__ = ["app"]
 
@@ -65,9 +65,7 @@ def show(
     way: Literal["up", "down", "both"] = "both" if upstream == downstream else "up" if upstream else "down"
     moment = parse_moment(as_of, "--as-of") if as_of else None
     with session.open() as workspace:
-        found = workspace.lineage(
-            _data_first(workspace, node), way=way, depth=parse_limit(depth, "--depth"), siblings=siblings, as_of=moment
-        )
+        found = workspace.lineage(node, way=way, depth=parse_limit(depth, "--depth"), siblings=siblings, as_of=moment)
         url = workspace.url
     _deliver(session, found, chosen, output, url)
 
@@ -83,7 +81,7 @@ def path(session: Session, ancestor: NodeId, descendant: NodeId, format_: Format
     """The shortest way from one to what came of it; exit with 1 when there is none."""
     chosen = format_for(format_, output, session.json)
     with session.open() as workspace:
-        found = workspace.path(_data_first(workspace, ancestor), _data_first(workspace, descendant))
+        found = workspace.path(ancestor, descendant)
         url = workspace.url
         if not found.edges and found.start[0] != found.start[-1]:
             source, target = found.start
@@ -111,7 +109,7 @@ def impact(session: Session, node: NodeId, format_: Format = None, output: File 
     """Everything that came of a data or run, however far."""
     chosen = format_for(format_, output, session.json)
     with session.open() as workspace:
-        found = workspace.impact(_data_first(workspace, node))
+        found = workspace.impact(node)
         url = workspace.url
     _deliver(session, found, chosen, output, url)
     if chosen == "table":
@@ -130,19 +128,8 @@ def impact(session: Session, node: NodeId, format_: Format = None, output: File 
 def diff(session: Session, left: NodeId, right: NodeId) -> None:
     """Which ancestors only one of two has."""
     with session.open() as workspace:
-        found = workspace.compare(_data_first(workspace, left), _data_first(workspace, right))
+        found = workspace.compare(left, right)
     show_difference(session, found)
-
-
-def _data_first(workspace: Workspace, text: str) -> str:
-    """The id of the data that begins so, if there is one.
-
-    A run is made in the same instant as its data: the short id that a list shows begins both.
-    """
-    try:
-        return workspace.resolve_data(text)
-    except UnknownId:
-        return text
 
 
 def _deliver(session: Session, found: Lineage, format_: str, output: str | None, url: str) -> None:

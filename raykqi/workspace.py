@@ -99,6 +99,7 @@ class Workspace:
         *,
         patterns: Iterable[str] = (),
         overwrite: bool = False,
+        allow_unsafe_links: bool = False,
         progress: Progress | None = None,
     ) -> Materialised:
         """Write the data, or what of it matches the patterns, to `target`; every file is verified."""
@@ -113,6 +114,7 @@ class Workspace:
             patterns=tuple(patterns),
             progress=progress or SilentProgress(),
             overwrite=overwrite,
+            allow_unsafe_links=allow_unsafe_links,
         )
 
     def ls(self, data: str, patterns: Iterable[str] = ()) -> list[Entry]:
@@ -156,7 +158,7 @@ class Workspace:
             min_size=min_size,
             max_size=max_size,
             creator=creator,
-            upstream_run=upstream_run and self.resolve(upstream_run),
+            upstream_run=upstream_run and self.resolve_run(upstream_run),
             oldest_first=oldest_first,
         )
         found: list[Data] = []
@@ -183,8 +185,12 @@ class Workspace:
         return self._read(lambda: queries.list_tags(self._keeper.index, key=key, prefix=prefix, limit=limit))
 
     def resolve(self, prefix: str) -> str:
-        """The whole id of the one data or run that begins so."""
+        """The whole id of the one data that begins so, else of the one run."""
         return self._read(lambda: queries.resolve_node(self._keeper.index, prefix))
+
+    def resolve_run(self, prefix: str) -> str:
+        """The whole id of the one run that begins so."""
+        return self._read(lambda: queries.resolve_run(self._keeper.index, prefix))
 
     def resolve_data(self, prefix: str) -> str:
         """The whole id of the one data that begins so and was not removed."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from raykqi.catalog.index import Index, utc
@@ -12,10 +14,12 @@ from raykqi.domain.ids import check_id_prefix, is_id, prefix_range
 from raykqi.domain.tags import SYSTEM_ID, SYSTEM_TIMESTAMP, SYSTEM_TRANSIENT, Tag, parse_instant
 from raykqi.errors import AmbiguousId, InvalidQuery, UnknownId
 
-__all__ = ["count_data", "find_data", "get_data", "list_tags", "live_trees", "resolve_data", "resolve_node", "tags_of"]
+__all__ = ["count_data", "find_data", "get_data", "list_tags", "live_trees"]
+__all__ += ["resolve_data", "resolve_node", "resolve_run", "tags_of"]
 
 MAX_PAGE = 1_000
 CANDIDATES = 10
+LARGEST = (1 << 63) - 1
 NO_ID = "00000000-0000-0000-0000-000000000000"
 _DATA = """
     SELECT d.number, d.id::VARCHAR, d.project, d.status, d.created, d.timestamp, d.creator,
@@ -82,22 +86,31 @@ def get_data(index: Index, ids: Sequence[str]) -> list[Data]:
 def resolve_data(index: Index, prefix: str, *, project: str = "default", removed: bool = False) -> str:
     """The whole id of the one data whose id begins with `prefix`."""
     status = "" if removed else " AND status <> 'removed'"
-    return _resolve(index, prefix, ((f"SELECT id::VARCHAR FROM data WHERE project = ?{status}", project),), "data")
+    return _resolve(index, prefix, f"SELECT id::VARCHAR FROM data WHERE project = ?{status}", project, "data")
+
+
+def resolve_run(index: Index, prefix: str, *, project: str = "default") -> str:
+    """The whole id of the one run whose id begins with `prefix`."""
+    return _resolve(index, prefix, "SELECT id::VARCHAR FROM run WHERE project = ?", project, "run")
 
 
 def resolve_node(index: Index, prefix: str, *, project: str = "default") -> str:
-    """The whole id of the one data or run whose id begins with `prefix`, removed ones too."""
-    selects = (
-        ("SELECT id::VARCHAR FROM data WHERE project = ?", project),
-        ("SELECT id::VARCHAR FROM run WHERE project = ?", project),
-    )
-    return _resolve(index, prefix, selects, "data or run")
+    """The one data that begins so, else the one that was removed, else the one run.
+
+    A run and what it made begin alike, and it is data that people mean.
+    """
+    for resolve in (resolve_data, partial(resolve_data, removed=True), resolve_run):
+        with suppress(UnknownId):
+            return resolve(index, prefix, project=project)
+    raise UnknownId(f"there is no data or run {prefix}", hint="`raykqi data find` lists what there is.")
 
 
 def list_tags(
     index: Index, *, key: str = "", prefix: str = "", project: str = "default", limit: int = 1_000
 ) -> list[TagCount]:
     """Every tag in use and on how many data, most used first."""
+    if limit < 1:
+        raise InvalidQuery(f"a list of {limit} tags is not possible", hint="Ask for 1 or more.")
     conditions = _Conditions()
     conditions.add("d.status <> 'removed'")
     conditions.add("d.project = ?", project)
@@ -144,12 +157,14 @@ def _conditions(query: DataQuery) -> _Conditions:
     if query.until:
         conditions.add(f"{moment} < ?", _naive(query.until))
     if query.min_size is not None:
-        conditions.add("d.size >= ?", query.min_size)
+        conditions.add("d.size >= ?", _size(query.min_size))
     if query.max_size is not None:
-        conditions.add("d.size <= ?", query.max_size)
+        conditions.add("d.size <= ?", _size(query.max_size))
     if query.creator:
         conditions.add("d.creator = ?", query.creator)
     if query.upstream_run:
+        if not is_id(query.upstream_run):
+            raise InvalidQuery(f"{query.upstream_run!r} is not the id of a run", hint="Give the whole id.")
         conditions.add("d.run IN (SELECT number FROM run WHERE id = ?::UUID)", query.upstream_run)
     return conditions
 
@@ -191,14 +206,13 @@ def _with_tags(index: Index, rows: Sequence[tuple[Any, ...]]) -> list[Data]:
     ]
 
 
-def _resolve(index: Index, text: str, selects: tuple[tuple[str, object], ...], kind: str) -> str:
+def _resolve(index: Index, text: str, select: str, project: str, kind: str) -> str:
     prefix = check_id_prefix(text)
     between = prefix_range(prefix)
     found: list[str] = []
     if between:
-        for sql, parameter in selects:
-            whole = f"{sql} AND id BETWEEN ?::UUID AND ?::UUID ORDER BY id LIMIT {CANDIDATES + 1}"
-            found += [id_ for (id_,) in index.rows(whole, [parameter, *between])]
+        sql = f"{select} AND id BETWEEN ?::UUID AND ?::UUID ORDER BY id LIMIT {CANDIDATES + 1}"
+        found = [id_ for (id_,) in index.rows(sql, [project, *between])]
     if not found:
         raise UnknownId(f"there is no {kind} {text}", hint="`raykqi data find` lists what there is.")
     if len(found) > 1:
@@ -208,6 +222,11 @@ def _resolve(index: Index, text: str, selects: tuple[tuple[str, object], ...], k
             f"{text!r} begins several ids: {', '.join(shown)}{more}", candidates=shown, hint="Give more of the id."
         )
     return found[0]
+
+
+def _size(wanted: int) -> int:
+    """The same question in numbers that the index can hold."""
+    return max(-1, min(wanted, LARGEST))
 
 
 def _naive(moment: datetime) -> datetime:

@@ -118,11 +118,10 @@ class IndexKeeper:
                 gc.enable()
 
     def _fill_tables(self, snapshot: Snapshot | None) -> bool:
-        from raykqi.catalog.apply import sort_postings
-        from raykqi.catalog.snapshot import load_snapshot
-
         with self.advancing(postings=False) as advance:
             if snapshot:
+                from raykqi.catalog.snapshot import load_snapshot
+
                 advance.position = load_snapshot(snapshot, advance.connection)
             start = advance.position
             for entry in self.journal.read(start.seq, start.hash if start.seq else None):
@@ -130,6 +129,8 @@ class IndexKeeper:
             advance.apply()
             if advance.position == Position():
                 return False
+            from raykqi.catalog.apply import sort_postings
+
             sort_postings(advance.connection)
         return True
 
