@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from raykqi.catalog.index import Index
+from raykqi.catalog.index import Index, guarded
 
 __all__ = ["Adjacency", "Reached"]
 
@@ -61,6 +61,45 @@ _DATA = "SELECT number, run FROM data WHERE number > ? AND number <= ?"
 _INPUTS = "SELECT run, data FROM run_input WHERE run > ? AND run <= ?"
 
 
+class _Arrays:
+    """What is known at one time. Filled before others see it; afterwards it only grows."""
+
+    def __init__(self) -> None:
+        self._maker: Numbers = np.zeros(1, dtype=np.int64)
+        self._maker_since: dict[int, int] = {}
+        self.inputs, self.consumers, self.outputs = _Neighbours(), _Neighbours(), _Neighbours()
+
+    def fill(self, index: Index, runs: int, data: int) -> None:
+        with guarded():
+            made = index.cursor().execute(_DATA, [0, data]).fetchnumpy()
+            taken = index.cursor().execute(_INPUTS, [0, runs]).fetchnumpy()
+        numbers, makers = _whole(made["number"]), _whole(made["run"])
+        self._maker = np.zeros(data + 1, dtype=np.int64)
+        self._maker[numbers] = makers
+        self.outputs.fill(makers, numbers, runs)
+        self.inputs.fill(_whole(taken["run"]), _whole(taken["data"]), runs)
+        self.consumers.fill(_whole(taken["data"]), _whole(taken["run"]), data)
+
+    def add_data(self, number: int, run: int) -> None:
+        self._maker_since[number] = run
+        self.outputs.add(run, number)
+
+    def add_input(self, run: int, number: int) -> None:
+        self.inputs.add(run, number)
+        self.consumers.add(number, run)
+
+    def maker(self, number: int) -> int:
+        return int(self._maker[number]) if number < len(self._maker) else self._maker_since[number]
+
+    def beside(self, number: int, direction: Direction) -> Sequence[int]:
+        """The runs next to a data."""
+        return (self.maker(number),) if direction == "up" else self.consumers.of(number)
+
+    def beyond(self, run: int, direction: Direction) -> Sequence[int]:
+        """The data next to a run."""
+        return self.inputs.of(run) if direction == "up" else self.outputs.of(run)
+
+
 class Adjacency:
     """The whole lineage of one index. Safe to use from many threads."""
 
@@ -68,16 +107,16 @@ class Adjacency:
         self._index = index
         self._lock = threading.Lock()
         self._runs_seen = self._data_seen = self._merged_at = 0
-        self._maker: Numbers = np.zeros(1, dtype=np.int64)
-        self._maker_since: dict[int, int] = {}
-        self._inputs, self._consumers, self._outputs = _Neighbours(), _Neighbours(), _Neighbours()
+        self._generation = index.generation
+        self._arrays = _Arrays()
 
     def follow(self) -> None:
         """Take in what the index has that the arrays have not."""
         with self._lock:
-            position = self._index.position()
-            if position.runs < self._runs_seen or position.data < self._data_seen:
+            generation, position = self._index.generation, self._index.position()
+            if generation != self._generation:
                 self._runs_seen = self._data_seen = self._merged_at = 0
+                self._generation = generation
             grown = position.runs + position.data - self._merged_at
             if self._merged_at == 0 or grown > MERGE_AT:
                 self._fill(position.runs, position.data)
@@ -99,12 +138,13 @@ class Adjacency:
 
         Numbers above `last_data` and `last_run` are not there yet, as far as this walk can see.
         """
+        arrays = self._arrays
         frontier = [number for number in data if number <= last_data]
         seen, seen_runs = set(frontier), set()
         pending_runs = [number for number in runs if number <= last_run]
         seen_runs.update(pending_runs)
         for number in pending_runs:
-            for reached in self._beyond(number, direction):
+            for reached in arrays.beyond(number, direction):
                 if reached <= last_data and reached not in seen:
                     seen.add(reached)
                     frontier.append(reached)
@@ -112,11 +152,11 @@ class Adjacency:
         while frontier and generation < depth:
             following: list[int] = []
             for number in frontier:
-                for run in self._runs_beside(number, direction):
+                for run in arrays.beside(number, direction):
                     if run > last_run or run in seen_runs:
                         continue
                     seen_runs.add(run)
-                    for reached in self._beyond(run, direction):
+                    for reached in arrays.beyond(run, direction):
                         if reached <= last_data and reached not in seen:
                             seen.add(reached)
                             following.append(reached)
@@ -125,46 +165,31 @@ class Adjacency:
         cut = frozenset(
             number
             for number in frontier
-            if any(run <= last_run and run not in seen_runs for run in self._runs_beside(number, direction))
+            if any(run <= last_run and run not in seen_runs for run in arrays.beside(number, direction))
         )
         return Reached(frozenset(seen), frozenset(seen_runs), cut)
 
     def maker(self, number: int) -> int:
         """The run that made the data."""
-        return int(self._maker[number]) if number < len(self._maker) else self._maker_since[number]
+        return self._arrays.maker(number)
 
     def inputs(self, run: int) -> Sequence[int]:
-        return self._inputs.of(run)
+        return self._arrays.inputs.of(run)
 
     def outputs(self, run: int) -> Sequence[int]:
-        return self._outputs.of(run)
-
-    def _runs_beside(self, number: int, direction: Direction) -> Sequence[int]:
-        return (self.maker(number),) if direction == "up" else self._consumers.of(number)
-
-    def _beyond(self, run: int, direction: Direction) -> Sequence[int]:
-        return self._inputs.of(run) if direction == "up" else self._outputs.of(run)
+        return self._arrays.outputs.of(run)
 
     def _fill(self, runs: int, data: int) -> None:
-        cursor = self._index.cursor()
-        made = cursor.execute(_DATA, [0, data]).fetchnumpy()
-        taken = cursor.execute(_INPUTS, [0, runs]).fetchnumpy()
-        numbers, makers = _whole(made["number"]), _whole(made["run"])
-        self._maker = np.zeros(data + 1, dtype=np.int64)
-        self._maker[numbers] = makers
-        self._maker_since = {}
-        self._outputs.fill(makers, numbers, runs)
-        self._inputs.fill(_whole(taken["run"]), _whole(taken["data"]), runs)
-        self._consumers.fill(_whole(taken["data"]), _whole(taken["run"]), data)
+        arrays = _Arrays()
+        arrays.fill(self._index, runs, data)
+        self._arrays = arrays
         self._merged_at = runs + data
 
     def _extend(self, runs: int, data: int) -> None:
         for number, run in self._index.rows(_DATA, [self._data_seen, data]):
-            self._maker_since[number] = run
-            self._outputs.add(run, number)
+            self._arrays.add_data(number, run)
         for run, number in self._index.rows(_INPUTS, [self._runs_seen, runs]):
-            self._inputs.add(run, number)
-            self._consumers.add(number, run)
+            self._arrays.add_input(run, number)
 
 
 def _whole(column: object) -> Numbers:

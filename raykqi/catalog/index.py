@@ -99,6 +99,11 @@ class Index:
     def path(self) -> Path | None:
         return self._path
 
+    @property
+    def generation(self) -> int:
+        """Another number each time the index was begun anew."""
+        return self._generation
+
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """This thread's own cursor: it sees what is committed."""
         if getattr(self._local, "generation", None) != self._generation:
