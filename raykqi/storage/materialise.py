@@ -8,6 +8,7 @@ to change the store.
 from __future__ import annotations
 
 import os
+import threading
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
@@ -23,7 +24,7 @@ from raykqi.storage.filesystem_copy import copy_bytes, write_all
 from raykqi.storage.links import check_links
 from raykqi.storage.open_file import open_file
 from raykqi.storage.packs import MIB
-from raykqi.storage.parallel import Stop, in_order
+from raykqi.storage.parallel import Stop, in_order, in_order_if_slow
 from raykqi.storage.progress import Progress, SilentProgress
 from raykqi.storage.reading import ObjectReader
 from raykqi.storage.staging import Staging, target_error
@@ -36,8 +37,7 @@ STREAM_MIN = 16 * MIB
 RANGE_MAX = 32 * MIB
 # Bytes nobody wants, fetched to save a request.
 GAP_MAX = MIB
-LOCAL_THREADS = 2
-REMOTE_THREADS = 6  # each may hold a range
+THREADS = 6  # each may hold a range
 FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -67,11 +67,11 @@ def materialise(
     size = sum([entry.size for entry in files])
     staging = Staging(target, overwrite=overwrite)
     reader = ObjectReader(store, settings)
-    threads = REMOTE_THREADS if store.local_path("blobs") is None else LOCAL_THREADS
+    remote = store.local_path("blobs") is None
     try:
         progress.start(f"pull to {target}", len(files), size)
         with closing(_Writer(reader, staging, progress)) as writer:
-            writer.write(wanted, _ranges(wanted, _sizes(tree)), threads)
+            writer.write(wanted, _ranges(wanted, _sizes(tree)), remote=remote)
         staging.appear(wanted)
     finally:
         staging.remove()
@@ -114,18 +114,19 @@ class _Writer:
         self._staging = staging
         self._progress = progress
         self._stop = Stop()
+        self._buffers = threading.local()
         self._folder = os.open(staging.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._umask = self._probe_umask()
 
     def close(self) -> None:
         os.close(self._folder)
 
-    def write(self, wanted: Sequence[Entry], ranges: Iterable[_Range], threads: int) -> None:
+    def write(self, wanted: Sequence[Entry], ranges: Iterable[_Range], *, remote: bool) -> None:
         folders = [entry for entry in wanted if entry.kind == "dir"]
         try:
             for entry in folders:
                 os.mkdir(entry.path, 0o700, dir_fd=self._folder)
-            with closing(in_order(self._write_range, ranges, threads=threads, stop=self._stop)) as done:
+            with closing(self._write_ranges(ranges, remote)) as done:
                 for written in done:
                     self._progress.advance(len(written.entries), 0)
             for entry in wanted:
@@ -138,6 +139,13 @@ class _Writer:
             os.fchmod(self._folder, 0o777 & ~self._umask)
         except OSError as error:
             raise target_error(self._staging.target, error) from error
+
+    def _write_ranges(self, ranges: Iterable[_Range], remote: bool) -> Generator[_Range, None, None]:
+        if remote:
+            return in_order(self._write_range, ranges, threads=THREADS, stop=self._stop)
+        return in_order_if_slow(
+            self._write_range, ranges, files=lambda each: len(each.entries), threads=THREADS, stop=self._stop
+        )
 
     def _write_range(self, wanted: _Range) -> _Range:
         if wanted.keep:
@@ -163,6 +171,18 @@ class _Writer:
         return wanted
 
     def _fetch(self, wanted: _Range) -> memoryview:
+        """From a file of this machine into memory that is used again; else whatever the store gives."""
+        size = wanted.end - wanted.start
+        file = self._reader.open_local(wanted.key)
+        if file is not None:
+            try:
+                if not hasattr(self._buffers, "memory") or len(self._buffers.memory) < size:
+                    self._buffers.memory = memoryview(bytearray(size))
+                view: memoryview = self._buffers.memory[:size]
+                if os.preadv(file, [view], wanted.start) == size:
+                    return view
+            finally:
+                os.close(file)
         return memoryview(self._reader.get(wanted.key, wanted.start, wanted.end))
 
     def _write_file(self, entry: Entry, content: bytes | memoryview) -> None:

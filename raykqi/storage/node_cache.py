@@ -42,24 +42,18 @@ class NodeCache:
         self._total = 0
         self._until_recount = 0
 
-    def read(self, key: str, start: int, end: int) -> bytes | None:
-        """The range, if the object is kept here."""
+    def open(self, key: str) -> int | None:
+        """A descriptor of the object, if it is kept here; it stays good when the object is pushed out."""
         try:
-            file = os.open(self.path(key), os.O_RDONLY | os.O_CLOEXEC)
+            file = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return None
-        try:
-            with contextlib.suppress(OSError):
-                os.utime(file)
-            data = os.pread(file, end - start, start)
-        except OSError:
-            return None
-        finally:
-            os.close(file)
-        return data if len(data) == end - start else None
+        with contextlib.suppress(OSError):
+            os.utime(file)
+        return file
 
     def holds(self, key: str) -> bool:
-        return self.path(key).exists()
+        return self._path(key).exists()
 
     def take(self, store: Store, key: str, size: int) -> None:
         """Fetch a whole object from the store. `size` may be an underestimate."""
@@ -77,8 +71,8 @@ class NodeCache:
             finally:
                 os.close(file)
             if fetched and self._make_room(fetched):
-                self.path(key).parent.mkdir(exist_ok=True)
-                unfinished.replace(self.path(key))
+                self._path(key).parent.mkdir(exist_ok=True)
+                unfinished.replace(self._path(key))
         except OSError:
             return
         finally:
@@ -87,7 +81,7 @@ class NodeCache:
     def discard(self, key: str) -> bool:
         """Forget an object whose bytes turned out wrong; False when it is not kept here."""
         try:
-            self.path(key).unlink()
+            self._path(key).unlink()
         except OSError:
             return False
         return True
@@ -139,8 +133,7 @@ class NodeCache:
                     found = kept.stat()
                     yield _Kept(found.st_mtime, found.st_size, kept.path)
 
-    def path(self, key: str) -> Path:
-        """Where the object is, if it is kept here."""
+    def _path(self, key: str) -> Path:
         name = hash_of_key(key)
         return self._folder / name[:2] / name
 

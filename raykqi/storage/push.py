@@ -8,10 +8,8 @@ makes data visible: the caller journals the tree that a push returns.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
-from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -22,7 +20,7 @@ from raykqi.storage.filesystem import Store
 from raykqi.storage.outcome import Outcome, Pushed
 from raykqi.storage.packing import Packer, Places
 from raykqi.storage.packs import BLOB_MIN, MIB, Place, blob_key
-from raykqi.storage.parallel import Stop, in_order
+from raykqi.storage.parallel import Stop, in_order, in_order_if_slow
 from raykqi.storage.presence import is_whole, missing_objects
 from raykqi.storage.progress import Progress, SilentProgress
 from raykqi.storage.scan import Identity, Scan, identity, scan
@@ -36,8 +34,6 @@ __all__ = ["Pushed", "push_bytes", "push_listing", "push_tree"]
 WHOLE_MAX = 16 * MIB
 CHUNK_FILES = 256
 CHUNK_BYTES = 4 * MIB
-# Readers only fight for the interpreter, unless each file is waited for (a network, a sleeping disk).
-SLOW_FILE = 0.0005  # seconds
 SLOW_READERS = 8
 BLOB_WRITERS = 8
 # Below this a push is quicker than a look into the stat cache.
@@ -118,6 +114,8 @@ class _Push:
         self._outcome = Outcome()
         self._hashes = [EMPTY_HASH] * len(scanned.files)
         self._places: Places = {EMPTY_HASH: NOWHERE}
+        self._began_blank = False
+        self._learnt = 0
 
     def run(self) -> Pushed:
         fingerprint = ""
@@ -146,6 +144,7 @@ class _Push:
         stamps = self._scan.files
         known = self._memory.files() if self._memory else []
         if not known:
+            self._began_blank = True
             return [at for at, stamp in enumerate(stamps) if stamp[2]]
         lost = missing_objects(self._store, {row[7] for row in known})
         places = {row[7]: Place(row[7]) for row in known if row[7] not in lost}
@@ -198,13 +197,11 @@ class _Push:
                 self._learn(members)
 
     def _read(self, wanted: list[int]) -> Generator[tuple[int, str, bytes], None, None]:
-        chunks = self._chunks(wanted)
-        began = time.perf_counter()
-        first = self._read_chunk(next(chunks, []))
-        slow = time.perf_counter() - began > SLOW_FILE * len(first)
-        readers = min(self._threads, SLOW_READERS) if slow else 0
-        with closing(in_order(self._read_chunk, chunks, threads=readers, stop=self._stop)) as rest:
-            for chunk in chain([first], rest):
+        threads = min(self._threads, SLOW_READERS)
+        with closing(
+            in_order_if_slow(self._read_chunk, self._chunks(wanted), files=len, threads=threads, stop=self._stop)
+        ) as chunks:
+            for chunk in chunks:
                 for at, digest, _ in chunk:
                     self._hashes[at] = digest
                 yield from chunk
@@ -230,6 +227,7 @@ class _Push:
         """What is in the store now need not be sent again, whatever becomes of this push."""
         if self._memory:
             self._memory.learn(self._known(members))
+            self._learnt += len(members)
 
     def _known(self, members: Iterable[int]) -> list[KnownFile]:
         settled = self._scan.began_ns - RACY_NS
@@ -265,7 +263,10 @@ class _Push:
         whole = None
         if all(file[5] < settled and file[6] < settled for file in self._scan.files):
             whole = WholePush(fingerprint, stored.tree.ref, stored.file_hash, sorted(stored.tree.objects()))
-        self._memory.conclude(self._known(at for at, file in enumerate(self._scan.files) if file[2]), whole)
+        filled = [at for at, file in enumerate(self._scan.files) if file[2]]
+        # Nothing to forget and nothing to add: what was learnt on the way is the whole.
+        complete = self._began_blank and self._learnt == len(filled)
+        self._memory.conclude(None if complete else self._known(filled), whole)
 
 
 def _fingerprint(scanned: Scan) -> str:

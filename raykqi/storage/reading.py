@@ -18,6 +18,8 @@ from raykqi.storage.packs import is_external
 
 __all__ = ["ObjectReader"]
 
+PIECE = 1 << 20
+
 
 class ObjectReader:
     """Safe to use from many threads. `close` gives back what was opened for foreign objects."""
@@ -29,8 +31,6 @@ class ObjectReader:
         self._cache = NodeCache(settings.cache_dir, settings.cache_bytes) if remote and settings.cache_bytes else None
 
     def get(self, key: str, start: int, end: int) -> bytes:
-        if self._cache and (kept := self._cache.read(key, start, end)) is not None:
-            return kept
         place, name = self._locate(key)
         try:
             return place.get(name, start, end)
@@ -38,6 +38,9 @@ class ObjectReader:
             raise self.missing(key) from error
 
     def stream(self, key: str, start: int, end: int) -> Generator[bytes, None, None]:
+        if self._cache and (file := self._cache.open(key)) is not None:
+            yield from _pieces(file, start, end)
+            return
         place, name = self._locate(key)
         try:
             yield from place.read(name, start, end)
@@ -60,7 +63,9 @@ class ObjectReader:
         """A descriptor of a file of this machine that holds exactly the object's bytes, if there is one."""
         if is_external(key):
             return None
-        path = self._cache.path(key) if self._cache else self._store.local_path(key)
+        if self._cache:
+            return self._cache.open(key)
+        path = self._store.local_path(key)
         if path is None:
             return None
         try:
@@ -101,3 +106,12 @@ class ObjectReader:
             return self._store, key
         place, _, name = self._foreign.locate(key)
         return place, name
+
+
+def _pieces(file: int, start: int, end: int) -> Generator[bytes, None, None]:
+    try:
+        while start < end and (piece := os.pread(file, min(PIECE, end - start), start)):
+            yield piece
+            start += len(piece)
+    finally:
+        os.close(file)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -79,14 +79,15 @@ class SourceMemory:
                 break
         return known
 
-    def learn(self, files: Iterable[KnownFile]) -> None:
+    def learn(self, files: Sequence[KnownFile]) -> None:
         """Add files whose bytes are in the store by now."""
-        if rows := list(files):
-            self._write(self._files, _frame(msgspec.msgpack.encode(rows)), append=True)
+        if files:
+            self._write(self._files, _frame(msgspec.msgpack.encode(files)), append=True)
 
-    def conclude(self, files: Iterable[KnownFile], whole: WholePush | None) -> None:
-        """A push ended: forget what it did not see, and keep its outcome if it may be trusted."""
-        self._write(self._files, MAGIC + _frame(msgspec.msgpack.encode(list(files))), append=False)
+    def conclude(self, files: Sequence[KnownFile] | None, whole: WholePush | None) -> None:
+        """A push ended: keep `files` alone, if given, and the outcome if it may be trusted."""
+        if files is not None:
+            self._write(self._files, MAGIC + _frame(msgspec.msgpack.encode(files)), append=False)
         if whole is None:
             with contextlib.suppress(OSError):
                 self._tree.unlink(missing_ok=True)
