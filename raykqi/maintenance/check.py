@@ -14,16 +14,18 @@ from raykqi.catalog.compare import differing_tables
 from raykqi.catalog.index import Index, IndexDamaged
 from raykqi.controller.index_keeper import IndexKeeper
 from raykqi.domain.upkeep import Problem, Report
-from raykqi.errors import Damaged
+from raykqi.errors import Damaged, ObjectMissing
 from raykqi.journal.snapshot import list_snapshots, read_snapshot
 from raykqi.maintenance.snapshots import take_snapshot
 from raykqi.storage.filesystem import Store
 from raykqi.storage.progress import Progress
-from raykqi.storage.verify import verify_tree
+from raykqi.storage.verify import Fault, verify_tree
 
 __all__ = ["check_workspace"]
 
 KEPT_FOLDERS = ("blobs", "packs", "trees")
+LOOKS = 3  # at a tree that seems to be damaged while others write
+_NEEDED = "SELECT tree, id::VARCHAR FROM data WHERE status NOT IN ('purged', 'removed') ORDER BY number"
 
 
 def check_workspace(store: Store, keeper: IndexKeeper, *, deep: bool, repair: bool, progress: Progress) -> Report:
@@ -31,18 +33,22 @@ def check_workspace(store: Store, keeper: IndexKeeper, *, deep: bool, repair: bo
     problems: list[Problem] = []
     problems += _check_journal(store, keeper, repair)
     problems += _check_snapshots(store, repair)
-    sizes = {item.key: item.size for folder in KEPT_FOLDERS for item in store.list(folder)}
-    problems += _check_trees(store, keeper.index, sizes, deep, repair, progress)
+    trees = _Trees(store, keeper)
+    problems += _check_trees(trees, deep, repair, progress)
     position = keeper.position
-    return Report(tuple(problems), position.seq, position.data, len(sizes))
+    return Report(tuple(problems), position.seq, position.data, len(trees.sizes))
 
 
 def _check_journal(store: Store, keeper: IndexKeeper, repair: bool) -> Iterable[Problem]:
     with keeper.writing:
         fresh = Index(None, keeper.index.workspace)
         try:
-            IndexKeeper(store, keeper.journal, fresh).fill(from_snapshot=False)
-            tables = differing_tables(keeper.index, fresh)
+            made = IndexKeeper(store, keeper.journal, fresh)
+            made.fill(from_snapshot=False)
+            while made.position.seq != keeper.position.seq:  # other processes go on writing
+                keeper.catch_up()
+                made.catch_up()
+            what = _difference(keeper.index, fresh)
         except IndexDamaged:
             raise
         except Damaged as error:
@@ -50,15 +56,23 @@ def _check_journal(store: Store, keeper: IndexKeeper, repair: bool) -> Iterable[
             return
         finally:
             fresh.close()
-        if tables:
+        if what:
             if repair:
                 keeper.rebuild(from_snapshot=False)
             yield Problem(
                 str(keeper.index.path or "the index in memory"),
-                f"the index differs from the journal in {', '.join(tables)}",
+                what,
                 repaired="made anew from the journal" if repair else "",
                 hint="`raykqi rebuild --from-journal` makes it anew.",
             )
+
+
+def _difference(index: Index, fresh: Index) -> str:
+    try:
+        tables = differing_tables(index, fresh)
+    except IndexDamaged as error:
+        return error.message
+    return f"the index differs from the journal in {', '.join(tables)}" if tables else ""
 
 
 def _journal_problem(store: Store, keeper: IndexKeeper, error: Damaged, repair: bool) -> Problem:
@@ -82,7 +96,9 @@ def _check_snapshots(store: Store, repair: bool) -> Iterable[Problem]:
             with tempfile.TemporaryDirectory(prefix="raykqi-fsck-") as place:
                 for table in snapshot.tables:
                     snapshot.fetch(table, Path(place) / table)
-        except Damaged as error:
+        except (Damaged, ObjectMissing) as error:
+            if seq not in list_snapshots(store):
+                continue  # it made room for a newer one meanwhile
             if repair:
                 keys = [item.key for item in store.list(folder)]
                 store.delete([key for key in keys if key.endswith("manifest.json")])
@@ -95,24 +111,49 @@ def _check_snapshots(store: Store, repair: bool) -> Iterable[Problem]:
             )
 
 
-def _check_trees(
-    store: Store, index: Index, sizes: dict[str, int], deep: bool, repair: bool, progress: Progress
-) -> Iterable[Problem]:
-    users: dict[str, list[str]] = {}
-    for tree, id_ in index.rows(
-        "SELECT tree, id::VARCHAR FROM data WHERE status NOT IN ('purged', 'removed') ORDER BY number"
-    ):
-        users.setdefault(tree, []).append(id_)
-    progress.start("fsck", len(users), 0)
-    seen: set[str] = set()
-    for tree, data in users.items():
-        for fault in verify_tree(store, tree, deep=deep, known=sizes, seen=seen):
+class _Trees:
+    """The trees that data need, and a listing of the store that is not older: what a push adds comes after both."""
+
+    def __init__(self, store: Store, keeper: IndexKeeper) -> None:
+        self.store = store
+        self._keeper = keeper
+        self._seen: set[str] = set()
+        self.users: dict[str, list[str]] = {}
+        self.sizes: dict[str, int] = {}
+        self._look()
+
+    def faults(self, tree: str, deep: bool) -> list[Fault]:
+        """What is wrong with a tree that is needed still, after everything that was written meanwhile."""
+        faults = verify_tree(self.store, tree, deep=deep, known=self.sizes, seen=self._seen)
+        for _ in range(LOOKS):
+            self._keeper.catch_up()
+            if not faults or self._looked_at == self._keeper.position.seq:
+                break
+            self._look()
+            if tree not in self.users:
+                return []
+            faults = verify_tree(self.store, tree, deep=deep, known=self.sizes, seen=self._seen)
+        return faults
+
+    def _look(self) -> None:
+        self._looked_at = self._keeper.position.seq
+        self.users = {}
+        for tree, id_ in self._keeper.sound(lambda: self._keeper.index.rows(_NEEDED)):
+            self.users.setdefault(tree, []).append(id_)
+        self.sizes = {item.key: item.size for folder in KEPT_FOLDERS for item in self.store.list(folder)}
+
+
+def _check_trees(trees: _Trees, deep: bool, repair: bool, progress: Progress) -> Iterable[Problem]:
+    needed = list(trees.users)
+    progress.start("fsck", len(needed), 0)
+    for tree in needed:
+        for fault in trees.faults(tree, deep):
             yield Problem(
                 fault.object,
                 fault.what,
-                data=tuple(data),
+                data=tuple(trees.users[tree]),
                 paths=fault.paths,
-                repaired=_set_aside(store, fault.object, sizes) if repair else "",
+                repaired=_set_aside(trees.store, fault.object, trees.sizes) if repair else "",
                 hint="Push the same files again: what is stored anew serves all data that need it.",
             )
         progress.advance(1, 0)
