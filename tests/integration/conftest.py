@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,9 +23,10 @@ __all__ = ["lab", "make_lab"]
 def make_lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
     labs: list[Lab] = []
 
-    def make(name: str = "lab", *, url: str = "") -> Lab:
+    def make(name: str = "lab", *, url: str = "", **changes: Any) -> Lab:
         folder = tmp_path / name
         settings = Settings(user="tester", cache_dir=folder / "cache", lock_timeout=20.0, storage_timeout=5.0)
+        settings = replace(settings, **changes)
         lab = Lab(url or str(folder / "workspace"), settings, folder)
         create_workspace(lab.url, settings)
         labs.append(lab)
