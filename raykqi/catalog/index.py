@@ -20,7 +20,7 @@ from typing import Any
 import duckdb
 import msgspec
 
-from raykqi.errors import Damaged, RaykqiError, StorageFull
+from raykqi.errors import Conflict, Damaged, RaykqiError, StorageFull
 
 __all__ = ["START_HASH", "Connection", "Index", "IndexDamaged", "Position", "utc"]
 
@@ -87,6 +87,7 @@ class Index:
         self._path = self._take_slot(directory) if directory else None
         self._local = threading.local()
         self._generation = 0
+        self._is_closed = False
         self._connection: duckdb.DuckDBPyConnection
         self.writing = threading.RLock()
         try:
@@ -106,6 +107,7 @@ class Index:
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """This thread's own cursor: it sees what is committed."""
+        self._check_open()
         if getattr(self._local, "generation", None) != self._generation:
             with guarded():
                 self._local.cursor = self._connection.cursor()
@@ -121,6 +123,7 @@ class Index:
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Commit at the end, roll back on any exception."""
         with self.writing:
+            self._check_open()
             connection = self._connection
             with guarded():
                 connection.begin()
@@ -140,6 +143,7 @@ class Index:
     def start_over(self) -> None:
         """Throw the file away and begin an empty one."""
         with self.writing:
+            self._check_open()
             self._disconnect()
             if self._path:
                 for leftover in self._path.parent.glob(f"{self._path.name}*"):
@@ -148,10 +152,16 @@ class Index:
 
     def close(self) -> None:
         with self.writing:
+            self._is_closed = True
             self._disconnect()
             if self._lock_file is not None:
                 os.close(self._lock_file)
                 self._lock_file = None
+
+    def _check_open(self) -> None:
+        """The file may be another process's by now."""
+        if self._is_closed:
+            raise Conflict("the workspace is closed", hint="Open it again.")
 
     def _take_slot(self, directory: Path) -> Path | None:
         try:

@@ -15,7 +15,7 @@ import msgspec
 
 from raykqi.catalog.index import Connection, Index, IndexDamaged, Position
 from raykqi.domain.events import Event
-from raykqi.errors import Damaged
+from raykqi.errors import Damaged, RaykqiError
 from raykqi.journal.codec import Entry
 from raykqi.journal.log import Journal
 from raykqi.journal.snapshot import Snapshot, latest_snapshot
@@ -39,6 +39,8 @@ class IndexKeeper:
         self._store = store
         self.journal = journal
         self._position: Position | None = None
+        self._times_begun = 0
+        self._is_whole = True  # not while it is made anew, and what was begun failed
 
     @property
     def position(self) -> Position:
@@ -69,14 +71,26 @@ class IndexKeeper:
             self.fill(from_snapshot=from_snapshot)
 
     def sound(self, read: Callable[[], Answer]) -> Answer:
-        """The answer of `read`, after a rebuild if the index turns out to be damaged."""
-        try:
-            return read()
-        except IndexDamaged as error:
-            with self.writing:
-                self._start_over(error.message)
-                self.fill()
-            return read()
+        """The answer of `read`, never out of an index that is being made anew; a damaged one is made anew once."""
+        is_mended = False
+        while True:
+            self._wait_until_whole()
+            before = self._times_begun
+            try:
+                answer = read()
+            except IndexDamaged as error:
+                if is_mended:
+                    raise
+                with self.writing:
+                    if self._times_begun == before:
+                        self._start_over(error.message)
+                        is_mended = True
+            except RaykqiError:
+                if self._times_begun == before:
+                    raise
+            else:
+                if self._times_begun == before:
+                    return answer
 
     @contextmanager
     def advancing(self, *, postings: bool = True) -> Iterator[Advance]:
@@ -96,16 +110,24 @@ class IndexKeeper:
 
     def fill(self, *, from_snapshot: bool = True) -> bool:
         """Bring an empty index up to the journal's end."""
-        if not from_snapshot:
-            return self._fill_from(None)
         try:
-            snapshot = latest_snapshot(self._store)
-            return self._fill_from(snapshot)
+            snapshot = latest_snapshot(self._store) if from_snapshot else None
+            filled = self._fill_from(snapshot)
         except IndexDamaged:
             raise
         except Damaged as error:
+            if not from_snapshot:
+                raise
             log.warning("the newest snapshot is left aside: %s", error.message)
-            return self._fill_from(None)
+            filled = self._fill_from(None)
+        self._is_whole = True
+        return filled
+
+    def _wait_until_whole(self) -> None:
+        if not self._is_whole:
+            with self.writing:
+                if not self._is_whole:
+                    self.fill()
 
     def _fill_from(self, snapshot: Snapshot | None) -> bool:
         # Millions of events are made here and none of them in a cycle: looking for some costs half the time.
@@ -148,8 +170,10 @@ class IndexKeeper:
     def _start_over(self, reason: str = "") -> None:
         if reason:
             log.warning("the index is made anew: %s", reason)
-        self.index.start_over()
+        self._is_whole = False
+        self._times_begun += 1
         self._position = None
+        self.index.start_over()
 
 
 class Advance:
