@@ -177,6 +177,8 @@ class S3Store(Store):
         oldest = time.time() - STALE_UPLOAD
         try:
             found = self._ask("list_multipart_uploads", "", Prefix=self._prefix)
+        except UploadForgotten:  # what rclone says when it knows of none
+            return 0
         except StorageUnavailable:
             raise
         except StorageError:
