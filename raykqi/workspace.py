@@ -298,7 +298,7 @@ class Workspace:
 
         self._controller.refresh()
         return check_workspace(
-            self._store, self._keeper, deep=deep, repair=repair, progress=progress or SilentProgress()
+            self._store, self._keeper, self._settings, deep=deep, repair=repair, progress=progress or SilentProgress()
         )
 
     def doctor(self) -> list[Finding]:

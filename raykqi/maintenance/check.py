@@ -17,9 +17,12 @@ from raykqi.domain.upkeep import Problem, Report
 from raykqi.errors import Damaged, ObjectMissing
 from raykqi.journal.snapshot import list_snapshots, read_snapshot
 from raykqi.maintenance.snapshots import take_snapshot
+from raykqi.settings import Settings
 from raykqi.storage.filesystem import Store
+from raykqi.storage.packs import is_external, set_aside_key
 from raykqi.storage.progress import Progress
-from raykqi.storage.verify import Fault, verify_tree
+from raykqi.storage.trees import tree_key
+from raykqi.storage.verify import Fault, verify_foreign, verify_tree
 
 __all__ = ["check_workspace"]
 
@@ -28,12 +31,14 @@ LOOKS = 3  # at a tree that seems to be damaged while others write
 _NEEDED = "SELECT tree, id::VARCHAR FROM data WHERE status NOT IN ('purged', 'removed') ORDER BY number"
 
 
-def check_workspace(store: Store, keeper: IndexKeeper, *, deep: bool, repair: bool, progress: Progress) -> Report:
-    """`deep` reads every byte that is stored; otherwise presence and sizes are checked."""
+def check_workspace(
+    store: Store, keeper: IndexKeeper, settings: Settings, *, deep: bool, repair: bool, progress: Progress
+) -> Report:
+    """`deep` reads every byte that is stored or was imported; otherwise presence and sizes are checked."""
     problems: list[Problem] = []
     problems += _check_journal(store, keeper, repair)
     problems += _check_snapshots(store, repair)
-    trees = _Trees(store, keeper)
+    trees = _Trees(store, keeper, settings)
     problems += _check_trees(trees, deep, repair, progress)
     position = keeper.position
     return Report(tuple(problems), position.seq, position.data, len(trees.sizes))
@@ -46,8 +51,8 @@ def _check_journal(store: Store, keeper: IndexKeeper, repair: bool) -> Iterable[
             made = IndexKeeper(store, keeper.journal, fresh)
             made.fill(from_snapshot=False)
             while made.position.seq != keeper.position.seq:  # other processes go on writing
-                keeper.catch_up()
-                made.catch_up()
+                if not keeper.catch_up() | made.catch_up():
+                    break  # the journal has lost its end
             what = _difference(keeper.index, fresh)
         except IndexDamaged:
             raise
@@ -114,8 +119,9 @@ def _check_snapshots(store: Store, repair: bool) -> Iterable[Problem]:
 class _Trees:
     """The trees that data need, and a listing of the store that is not older: what a push adds comes after both."""
 
-    def __init__(self, store: Store, keeper: IndexKeeper) -> None:
+    def __init__(self, store: Store, keeper: IndexKeeper, settings: Settings) -> None:
         self.store = store
+        self._settings = settings
         self._keeper = keeper
         self._seen: set[str] = set()
         self.users: dict[str, list[str]] = {}
@@ -124,7 +130,7 @@ class _Trees:
 
     def faults(self, tree: str, deep: bool) -> list[Fault]:
         """What is wrong with a tree that is needed still, after everything that was written meanwhile."""
-        faults = verify_tree(self.store, tree, deep=deep, known=self.sizes, seen=self._seen)
+        faults = self._verify(tree, deep)
         for _ in range(LOOKS):
             self._keeper.catch_up()
             if not faults or self._looked_at == self._keeper.position.seq:
@@ -132,7 +138,13 @@ class _Trees:
             self._look()
             if tree not in self.users:
                 return []
-            faults = verify_tree(self.store, tree, deep=deep, known=self.sizes, seen=self._seen)
+            faults = self._verify(tree, deep)
+        return faults
+
+    def _verify(self, tree: str, deep: bool) -> list[Fault]:
+        faults = verify_tree(self.store, tree, deep=deep, known=self.sizes, seen=self._seen)
+        if deep and not any(fault.object == tree_key(tree) for fault in faults):
+            faults += verify_foreign(self.store, tree, self._settings)
         return faults
 
     def _look(self) -> None:
@@ -154,7 +166,9 @@ def _check_trees(trees: _Trees, deep: bool, repair: bool, progress: Progress) ->
                 data=tuple(trees.users[tree]),
                 paths=fault.paths,
                 repaired=_set_aside(trees.store, fault.object, trees.sizes) if repair else "",
-                hint="Push the same files again: what is stored anew serves all data that need it.",
+                hint="Import it again, or put it back there."
+                if is_external(fault.object)
+                else "Push the same files again: what is stored anew serves all data that need it.",
             )
         progress.advance(1, 0)
     progress.finish()
@@ -163,10 +177,10 @@ def _check_trees(trees: _Trees, deep: bool, repair: bool, progress: Progress) ->
 def _set_aside(store: Store, key: str, sizes: dict[str, int]) -> str:
     """Bad bytes under a good name would keep a new push of the same content from storing it.
 
-    That mends nothing by itself, so it never counts as repaired.
+    What is good among them can still be read. This mends nothing by itself, so it never counts as repaired.
     """
     if key in sizes:
-        store.put_stream(f"damaged/{key}", store.read(key))
+        store.put_stream(set_aside_key(key), store.read(key))
         store.delete([key])
         del sizes[key]
     return ""

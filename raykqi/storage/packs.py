@@ -26,6 +26,7 @@ __all__ = [
     "is_external",
     "is_object_key",
     "pack_key",
+    "set_aside_key",
 ]
 
 MIB = 1024 * 1024
@@ -45,6 +46,11 @@ def pack_key(digest: str) -> str:
 
 def is_object_key(key: str) -> bool:
     return OBJECT_KEY.fullmatch(key) is not None
+
+
+def set_aside_key(key: str) -> str:
+    """Where an object is kept whose bytes are not what its name says."""
+    return f"damaged/{key}"
 
 
 def is_external(key: str) -> bool:

@@ -7,14 +7,15 @@ raises `damaged` when it differs.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 
 from raykqi.errors import Damaged, ObjectMissing, RaykqiError, StorageDenied
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import Store
 from raykqi.storage.foreign import ForeignStores
 from raykqi.storage.node_cache import NodeCache
-from raykqi.storage.packs import is_external
+from raykqi.storage.packs import is_external, set_aside_key
 
 __all__ = ["ObjectReader"]
 
@@ -31,29 +32,38 @@ class ObjectReader:
         self._cache = NodeCache(settings.cache_dir, settings.cache_bytes) if remote and settings.cache_bytes else None
 
     def get(self, key: str, start: int, end: int) -> bytes:
-        place, name = self._locate(key)
-        try:
-            return place.get(name, start, end)
-        except ObjectMissing as error:
-            raise self.missing(key) from error
+        missing: ObjectMissing | None = None
+        for place, name in self._places(key):
+            try:
+                return place.get(name, start, end)
+            except ObjectMissing as error:
+                missing = error
+        raise self.missing(key) from missing
 
     def stream(self, key: str, start: int, end: int) -> Generator[bytes, None, None]:
         if self._cache and (file := self._cache.open(key)) is not None:
             yield from _pieces(file, start, end)
             return
-        place, name = self._locate(key)
-        try:
-            yield from place.read(name, start, end)
-        except ObjectMissing as error:
-            raise self.missing(key) from error
+        missing: ObjectMissing | None = None
+        begun = False
+        for place, name in self._places(key):
+            try:
+                for piece in place.read(name, start, end):
+                    begun = True
+                    yield piece
+            except ObjectMissing as error:
+                missing = error
+                if begun:
+                    break
+            else:
+                return
+        raise self.missing(key) from missing
 
     def keep(self, key: str, size: int) -> None:
         """Have the whole object on this machine, if it may be kept: most of it is about to be read."""
         if self._cache and not is_external(key):
-            try:
+            with suppress(ObjectMissing):  # whoever reads it will be told
                 self._cache.take(self._store, key, size)
-            except ObjectMissing as error:
-                raise self.missing(key) from error
 
     def discard(self, key: str) -> bool:
         """Called for wrong bytes; whether they came from the cache and are worth another try."""
@@ -101,11 +111,14 @@ class ObjectReader:
     def close(self) -> None:
         self._foreign.close()
 
-    def _locate(self, key: str) -> tuple[Store, str]:
-        if not is_external(key):
-            return self._store, key
-        place, _, name = self._foreign.locate(key)
-        return place, name
+    def _places(self, key: str) -> Iterator[tuple[Store, str]]:
+        """Where to look, in order. Of a pack that was set aside as damaged, most files are good still."""
+        if is_external(key):
+            place, _, name = self._foreign.locate(key)
+            yield place, name
+        else:
+            yield self._store, key
+            yield self._store, set_aside_key(key)
 
 
 def _pieces(file: int, start: int, end: int) -> Generator[bytes, None, None]:

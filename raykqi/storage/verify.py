@@ -13,8 +13,10 @@ import msgspec
 from blake3 import blake3
 
 from raykqi.errors import Damaged, ObjectMissing
+from raykqi.settings import Settings
 from raykqi.storage.filesystem import Store
-from raykqi.storage.packs import BLOB_MIN, hash_of_key, is_external
+from raykqi.storage.open_file import open_file
+from raykqi.storage.packs import BLOB_MIN, hash_of_key, is_external, set_aside_key
 from raykqi.storage.parallel import Stop, in_order
 from raykqi.storage.trees import Entry, read_tree, tree_key
 
@@ -61,12 +63,28 @@ def verify_tree(
     faults = []
     readable = []
     for object_, entries in users.items():
-        if what := _wrong_size(object_, entries, known):
+        if object_ not in known and store.exists(aside := set_aside_key(object_)):
+            faults.append(Fault(object_, f"it was set aside as damaged: {aside}", _lost(store, aside, entries)))
+        elif what := _wrong_size(object_, entries, known):
             faults.append(Fault(object_, what, tuple(entry.path for entry in entries)))
         elif object_ not in sound:
             readable.append(object_)
     if deep:
         faults += _read(store, readable, users, sound)
+    return faults
+
+
+def verify_foreign(store: Store, tree_hash: str, settings: Settings) -> list[Fault]:
+    """Which imported files of a tree are no longer there, or no longer the same."""
+    faults = []
+    tree = read_tree(store, tree_hash)
+    for entry in tree:
+        if entry.kind == "file" and is_external(entry.object):
+            try:
+                for _ in open_file(store, tree, entry.path, settings=settings):
+                    pass
+            except (Damaged, ObjectMissing) as error:
+                faults.append(Fault(entry.object, error.message, (entry.path,)))
     return faults
 
 
