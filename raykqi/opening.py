@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import msgspec
 from raykqi.catalog.index import Index
 from raykqi.controller.controller import Controller
 from raykqi.controller.index_keeper import IndexKeeper
-from raykqi.domain.ids import Clock, IdMaker, SystemClock
+from raykqi.domain.ids import Clock, IdMaker, SystemClock, is_id
 from raykqi.errors import Damaged, ObjectExists, ObjectMissing, WorkspaceExists, WorkspaceMissing, WorkspaceTooNew
 from raykqi.journal.log import Journal
 from raykqi.journal.owning import open_ownership
@@ -70,12 +71,15 @@ def create_workspace(url: str, settings: Settings, *, clock: Clock | None = None
 
 def open_parts(url: str, settings: Settings, *, clock: Clock | None = None) -> Parts:
     """Everything that an embedded workspace is made of, with the index up to date."""
-    store = open_store(url, settings)
-    try:
+    with ExitStack() as undo:
+        store = open_store(url, settings)
+        undo.callback(store.close)
         description = _describe(store)
         ownership = open_ownership(store, user=settings.user)
+        undo.callback(ownership.close)
         journal = Journal(store, guard=ownership.check)
         index = Index(_index_directory(store, description, settings), description.id)
+        undo.callback(index.close)
         keeper = IndexKeeper(store, journal, index)
         near = store.local_path("journal") is not None or store.url.startswith("memory:")
         controller = Controller(
@@ -87,9 +91,7 @@ def open_parts(url: str, settings: Settings, *, clock: Clock | None = None) -> P
             freshness=0.0 if near else REMOTE_FRESHNESS,
         )
         controller.refresh()
-    except BaseException:
-        store.close()
-        raise
+        undo.pop_all()
     return Parts(store, description, keeper, controller)
 
 
@@ -108,12 +110,15 @@ def _describe(store: Store) -> Description:
                 f"the workspace at {store.url} has format {format_}; this raykqi reads up to {FORMAT}",
                 hint="Upgrade raykqi: pip install --upgrade raykqi.",
             )
-        return msgspec.json.decode(text, type=Description)
-    except msgspec.DecodeError as error:
+        description = msgspec.json.decode(text, type=Description)
+        if not is_id(description.id):
+            raise ValueError(f"{description.id!r} is not an id")  # noqa: TRY301  it becomes a folder in the cache
+    except (ValueError, RecursionError) as error:
         raise Damaged(
             f"{store.url}/{DESCRIPTION_KEY} is damaged: {error}",
             hint="Restore it from a backup; it holds format, id and time of creation.",
         ) from error
+    return description
 
 
 def _index_directory(store: Store, description: Description, settings: Settings) -> Path | None:

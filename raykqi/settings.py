@@ -35,7 +35,7 @@ class Settings:
         cache_root = Path(env.get("XDG_CACHE_HOME") or home / ".cache")
         return cls(
             workspace=env.get("RAYKQI_WORKSPACE") or None,
-            user=env.get("RAYKQI_USER") or env.get("LOGNAME") or env.get("USER") or _login_name(),
+            user=_storable(env.get("RAYKQI_USER") or env.get("LOGNAME") or env.get("USER") or _login_name()),
             cache_dir=Path(env.get("RAYKQI_CACHE_DIR") or cache_root / "raykqi"),
             cache_bytes=_number(env, "RAYKQI_CACHE_BYTES", cls.cache_bytes, minimum=0),
             transfer_threads=_number(env, "RAYKQI_TRANSFER_THREADS", cls.transfer_threads, minimum=1),
@@ -50,6 +50,11 @@ def _login_name() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return "unknown"
+
+
+def _storable(text: str) -> str:
+    """Bytes of the environment that are not UTF-8 come as lone surrogates, which no journal can hold."""
+    return text.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _number(env: Mapping[str, str], name: str, default: int, *, minimum: int) -> int:

@@ -7,7 +7,7 @@ checked by the domain, decisions are taken by the controller, bytes are moved by
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -18,8 +18,9 @@ from raykqi.domain.data import Data, DataQuery, Page, TagChange, TagCount
 from raykqi.domain.events import DataPurged, DataRemoved, RunInput, TagsChanged
 from raykqi.domain.ids import is_id
 from raykqi.domain.tags import check_key, parse_query_tag, parse_tags
+from raykqi.domain.text import check_name, check_text
 from raykqi.engine.commands import ChangeTags, Command, Purge, Remove
-from raykqi.errors import DataGone, InvalidInput
+from raykqi.errors import DataGone, InvalidInput, InvalidQuery
 from raykqi.opening import Parts
 from raykqi.settings import Settings
 from raykqi.storage.progress import Progress, SilentProgress
@@ -152,15 +153,17 @@ class Workspace:
             tags=tuple(parse_query_tag(tag) for tag in tags if not tag.startswith("!")),
             without=tuple(parse_query_tag(tag) for tag in excluded),
             id_prefix=id,
-            name=name,
-            since=since.astimezone() if since else None,
-            until=until.astimezone() if until else None,
+            name=check_text(name, "name"),
+            since=_moment(since),
+            until=_moment(until),
             min_size=min_size,
             max_size=max_size,
-            creator=creator,
+            creator=check_text(creator, "creator"),
             upstream_run=upstream_run and self.resolve_run(upstream_run),
             oldest_first=oldest_first,
         )
+        if limit is not None and limit < 1:
+            raise InvalidQuery(f"a list of {limit} is not possible", hint="Ask for 1 or more, or leave it out for all.")
         found: list[Data] = []
         cursor = ""
         while limit is None or len(found) < limit:
@@ -182,6 +185,8 @@ class Workspace:
 
     def tags(self, *, key: str = "", prefix: str = "", limit: int = 1_000) -> list[TagCount]:
         """Every tag in use and on how many data, most used first."""
+        check_text(key, "key")
+        check_text(prefix, "prefix")
         return self._read(lambda: queries.list_tags(self._keeper.index, key=key, prefix=prefix, limit=limit))
 
     def resolve(self, prefix: str) -> str:
@@ -242,8 +247,10 @@ class Workspace:
         """Where a data or run came from and what came of it, `depth` generations far (all without it)."""
         if depth is not None and depth < 1:
             raise InvalidInput(f"a depth of {depth} shows nothing", hint="Give 1 or more, or leave it out for all.")
+        if way not in ("up", "down", "both"):
+            raise InvalidInput(f"there is no way {way!r}", hint="Choose up, down or both.")
         whole = self.resolve(node)
-        moment = as_of.astimezone() if as_of else None
+        moment = _moment(as_of)
         return self._read(lambda: self._lineage.around(whole, way=way, depth=depth, siblings=siblings, as_of=moment))
 
     def path(self, ancestor: str, descendant: str) -> Lineage:
@@ -337,7 +344,8 @@ class Workspace:
         return read_tree(self._store, found.tree.hash)
 
     def _inputs(self, inputs: Mapping[str, str] | None) -> tuple[RunInput, ...]:
-        return tuple(RunInput(name, self.resolve_data(data)) for name, data in (inputs or {}).items())
+        named = {check_name(name, "input"): data for name, data in (inputs or {}).items()}
+        return tuple(RunInput(name, self.resolve_data(data)) for name, data in named.items())
 
     def _resolve(self, prefix: str, *, removed: bool = False) -> str:
         return queries.resolve_data(self._keeper.index, prefix, removed=removed)
@@ -352,4 +360,12 @@ class Workspace:
 def _reason(text: str) -> str:
     if not text.strip():
         raise InvalidInput("a reason is needed", hint="Say why in a few words: the lineage keeps it.")
-    return text.strip()
+    return check_text(text.strip(), "reason")
+
+
+def _moment(moment: datetime | None) -> datetime | None:
+    """Without an offset it is in local time."""
+    try:
+        return moment.astimezone(UTC) if moment else None
+    except (ValueError, OverflowError):
+        raise InvalidQuery(f"{moment} is beyond the calendar", hint="Leave the limit out.") from None

@@ -86,7 +86,8 @@ class Controller:
     def preview(self, command: Command) -> list[Event]:
         """The events that the command would become now; nothing is changed."""
         self.refresh()
-        return decide(command, self._facts([command]), self._clock.now(), self._ids)
+        facts = self.keeper.sound(lambda: self._facts([command]))
+        return decide(command, facts, self._clock.now(), self._ids)
 
     def refresh(self) -> None:
         """Bring the index up to what other processes have written, unless that was just done.

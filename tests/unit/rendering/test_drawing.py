@@ -1,0 +1,60 @@
+"""One function draws every format, and a file's ending says which is meant."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from raykqi.errors import InvalidInput
+from raykqi.rendering.drawing import FORMATS, draw, format_of
+from tests.unit.rendering.samples import pipeline
+
+
+def test_each_format_is_drawn_as_what_it_is() -> None:
+    lineage = pipeline()
+
+    drawn = {format_: draw(lineage, format_) for format_ in FORMATS}
+
+    assert drawn["dot"].startswith("digraph")
+    assert drawn["mermaid"].startswith("flowchart")
+    assert ElementTree.fromstring(drawn["svg"]).tag == "{http://www.w3.org/2000/svg}svg"
+    assert len(json.loads(drawn["json"])["data"]) == len(lineage.data)
+    assert json.loads(drawn["openlineage"])[0]["job"]["namespace"] == "raykqi"
+    assert drawn["text"] == draw(lineage)
+    assert all("文字認識モデル v1" in text for format_, text in drawn.items() if format_ not in ("openlineage", "svg"))
+
+
+def test_jobs_are_filed_where_asked() -> None:
+    events = json.loads(draw(pipeline(), "openlineage", namespace="tokyo"))
+
+    assert {event["job"]["namespace"] for event in events} == {"tokyo"}
+
+
+def test_an_unknown_format_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InvalidInput, match="there is no format 'png'") as refused:
+        draw(pipeline(), "png")
+
+    assert refused.value.hint == "Choose one of text, json, dot, mermaid, svg, openlineage."
+
+
+@pytest.mark.parametrize(
+    ("path", "format_"),
+    [
+        ("a.svg", "svg"),
+        ("系統.DOT", "dot"),
+        ("a.gv", "dot"),
+        ("a/b.mmd", "mermaid"),
+        ("a.b.json", "json"),
+        ("a.txt", "text"),
+    ],
+)
+def test_an_ending_says_the_format(path: str, format_: str) -> None:
+    assert format_of(path) == format_
+
+
+@pytest.mark.parametrize("path", ["lineage", "lineage.png", ".svg", ""])
+def test_another_ending_says_nothing(path: str) -> None:
+    with pytest.raises(InvalidInput, match="does not say which format it wants"):
+        format_of(path)
