@@ -1,0 +1,37 @@
+"""The first minute with raykqi, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import examples.quickstart as quickstart
+
+ROOT = Path(quickstart.__file__).resolve().parent.parent
+
+
+def run(folder: Path) -> str:
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "examples.quickstart"],
+        cwd=folder, env=env, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_the_quickstart_works_again_and_again(tmp_path: Path) -> None:
+    for said in (run(tmp_path), run(tmp_path)):
+        assert "Traceback" not in said
+        assert "equal to the source: True" in said
+        assert "\n  clean\n" in said
+        assert "Next, in this workspace:" in said
+
+    made = tmp_path / ".quickstart"
+    picture = ElementTree.parse(made / "lineage.svg").getroot()
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    assert any("report" in (element.text or "") for element in picture.iter())
+    assert list(tmp_path.iterdir()) == [made]
