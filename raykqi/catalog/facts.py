@@ -41,7 +41,6 @@ class Facts:
     data: dict[str, DataFacts]
     generation: int
     condemned: frozenset[str]
-    last_data: int
 
 
 _DATA = """
@@ -75,7 +74,7 @@ def load_facts(index: Index, *, data: Collection[str], keys: Collection[str], co
     for number, run, status, outputs in index.rows(_CONSUMERS, [with_consumers]) if with_consumers else ():
         found[numbers[number]].consumers.append(Consumer(run, status, frozenset(outputs or ())))
     condemned = frozenset(key for (key,) in index.rows("SELECT object FROM condemned"))
-    return Facts(found, position.generation, condemned, position.data)
+    return Facts(found, position.generation, condemned)
 
 
 def is_collecting(index: Index) -> bool:

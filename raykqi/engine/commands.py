@@ -64,11 +64,10 @@ class Remove(msgspec.Struct, frozen=True):
 
 
 class Condemn(msgspec.Struct, frozen=True):
-    """Announce the deletion of objects that nothing up to data number `last_data` refers to."""
+    """Announce the deletion of objects: from then on nothing that relies on one of them is recorded."""
 
     by: str
     objects: tuple[str, ...]
-    last_data: int
 
 
 class Collected(msgspec.Struct, frozen=True):

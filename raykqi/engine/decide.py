@@ -73,7 +73,6 @@ def _(command: RecordRun, facts: Facts, now: datetime, ids: IdMaker) -> list[Eve
             raise InUse(f"data {given.data} is {status}, so nothing can have been made of it", hint="Name other data.")
     run = ids.new()
     outputs = tuple(RunOutput(output.name, ids.new(), output.tree, output.tags) for output in command.outputs)
-    facts.last_data += len(outputs)
     consumer = Consumer(run, "done", frozenset(output.data for output in outputs))
     for given in command.inputs:
         facts.data[given.data].consumers.append(consumer)
@@ -128,8 +127,6 @@ def _(command: Remove, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]
 def _(command: Condemn, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
     if facts.condemned:
         raise Conflict("an earlier collection has not ended", hint="`raykqi gc` ends it first.")
-    if facts.last_data != command.last_data:
-        raise UploadStale("data came in while unused objects were looked for", hint="Run `raykqi gc` again.")
     facts.generation += 1
     facts.condemned = frozenset(command.objects)
     return [ObjectsCondemned(now, command.by, facts.generation, command.objects)]

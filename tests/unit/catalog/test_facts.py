@@ -34,7 +34,7 @@ def test_what_is_asked_is_known_and_what_does_not_exist_is_not(index: Index) -> 
         Consumer(run_id(3), "done", frozenset()),
     ]
     assert (facts.data[data_id(2)].status, facts.data[data_id(4)].status) == ("purged", "removed")
-    assert (facts.generation, facts.condemned, facts.last_data) == (1, frozenset({"packs/ab/x"}), 4)
+    assert (facts.generation, facts.condemned) == (1, frozenset({"packs/ab/x"}))
 
 
 def test_nothing_asked_is_nothing_read(index: Index) -> None:
@@ -42,4 +42,4 @@ def test_nothing_asked_is_nothing_read(index: Index) -> None:
 
     facts = load_facts(index, data=[], keys=[], consumers=[])
 
-    assert (facts.data, facts.generation, facts.condemned, facts.last_data) == ({}, 0, frozenset(), 1)
+    assert (facts.data, facts.generation, facts.condemned) == ({}, 0, frozenset())

@@ -30,7 +30,7 @@ TRAIN, TEST, NOTE = Tag("split", "train"), Tag("split", "test"), Tag("note", "è‰
 
 
 def known(**data: DataFacts) -> Facts:
-    return Facts(data, generation=3, condemned=frozenset(), last_data=7)
+    return Facts(data, generation=3, condemned=frozenset())
 
 
 def done(*tags: Tag, consumers: tuple[Consumer, ...] = ()) -> DataFacts:
@@ -162,7 +162,6 @@ def test_an_upload_becomes_a_run_with_ascending_ids() -> None:
     assert (output.name, output.tree, output.tags) == ("/upload", TREE, (TRAIN,))
     assert event.run < output.data
     assert facts.data[output.data].tags == {TRAIN}
-    assert facts.last_data == 8
 
 
 @pytest.mark.parametrize("status", ["purged", "done"])
@@ -185,8 +184,6 @@ def test_an_upload_cannot_be_made_of_what_is_not_there(facts: Facts, error: type
     with pytest.raises(error, match=message):
         decided(upload(RunInput("source", "a")), facts)
 
-    assert facts.last_data == 7
-
 
 def test_an_upload_that_began_before_a_collection_is_stale() -> None:
     with pytest.raises(UploadStale):
@@ -195,7 +192,7 @@ def test_an_upload_that_began_before_a_collection_is_stale() -> None:
 
 def test_an_upload_that_relies_on_condemned_objects_is_stale() -> None:
     facts = known()
-    (event,) = decided(Condemn("taro", ("blobs/ab/x", "packs/cd/y"), last_data=7), facts)
+    (event,) = decided(Condemn("taro", ("blobs/ab/x", "packs/cd/y")), facts)
     assert event == ObjectsCondemned(NOW, "taro", 4, ("blobs/ab/x", "packs/cd/y"))
 
     with pytest.raises(UploadStale):
@@ -205,7 +202,7 @@ def test_an_upload_that_relies_on_condemned_objects_is_stale() -> None:
 
 def test_an_upload_that_found_an_object_before_its_deletion_is_stale_after_it() -> None:
     facts = known()
-    decided(Condemn("taro", ("packs/cd/y",), last_data=7), facts)
+    decided(Condemn("taro", ("packs/cd/y",)), facts)
     began_meanwhile = upload(reused=frozenset({"packs/cd/y"}), generation=4)
 
     decided(Collected("taro", 4, 100), facts)
@@ -214,23 +211,15 @@ def test_an_upload_that_found_an_object_before_its_deletion_is_stale_after_it() 
         decided(began_meanwhile, facts)
 
 
-def test_a_collection_that_does_not_know_the_newest_data_looks_again() -> None:
-    facts = known()
-    decided(upload(), facts)
-
-    with pytest.raises(UploadStale, match="data came in"):
-        decided(Condemn("taro", ("blobs/ab/x",), last_data=7), facts)
-
-
 def test_one_collection_at_a_time() -> None:
     facts = known()
-    decided(Condemn("taro", ("blobs/ab/x",), last_data=7), facts)
+    decided(Condemn("taro", ("blobs/ab/x",)), facts)
 
     with pytest.raises(Conflict, match="an earlier collection has not ended"):
-        decided(Condemn("taro", ("blobs/ab/z",), last_data=7), facts)
+        decided(Condemn("taro", ("blobs/ab/z",)), facts)
 
     assert decided(Collected("taro", 4, 100), facts) == [ObjectsCollected(NOW, "taro", 4, 100)]
-    (event,) = decided(Condemn("taro", ("blobs/ab/z",), last_data=7), facts)
+    (event,) = decided(Condemn("taro", ("blobs/ab/z",)), facts)
     assert isinstance(event, ObjectsCondemned)
     assert event.generation > 4
 
@@ -243,7 +232,7 @@ def test_each_command_says_which_facts_it_needs() -> None:
             retag("a", "b", add=(TRAIN,), remove=(NOTE,), keys=("type",)),
             Purge("taro", ("a",), "why"),
             Remove("taro", ("b",), "why"),
-            Condemn("taro", ("blobs/ab/x",), last_data=7),
+            Condemn("taro", ("blobs/ab/x",)),
         )
     ]
 
