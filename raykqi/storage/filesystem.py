@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from raykqi.errors import InvalidInput, UnsafePath
 from raykqi.settings import Settings
 
-__all__ = ["TEMPORARY", "ObjectInfo", "Store", "check_key", "check_range", "open_store"]
+__all__ = ["TEMPORARY", "ObjectInfo", "Store", "check_key", "check_range", "is_key", "open_store"]
 
 TEMPORARY = "tmp/"  # the folder of unfinished writes: never listed, never part of a workspace
 
@@ -94,8 +94,9 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
-        """Every object below the folder `prefix` (`""` for all), sorted by key. Temporary files are left out.
+        """Every object below the folder `prefix` (`""` for all), sorted by key.
 
+        Temporary files are left out, and what lies there under a name that is no key.
         With `after`, only keys that sort behind it, without reading those before it.
         """
 
@@ -125,9 +126,14 @@ class Store(ABC):
         """Give back connections and threads. Temporary leftovers of this process are removed."""
 
 
+def is_key(name: str) -> bool:
+    """False for what only others leave in our folders: broken encodings, the marks of empty folders in S3."""
+    return _KEY.match(name) is not None
+
+
 def check_key(key: str) -> str:
     """The key, if it is relative, clean and can be written down by every kind of storage."""
-    if _KEY.match(key) is None:
+    if not is_key(key):
         raise UnsafePath(
             f"{key!r} is not a storage key",
             hint="Keys are relative paths: no leading or doubled '/', no '.' or '..' part, no control characters.",

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from raykqi.errors import ObjectExists, ObjectMissing
-from raykqi.storage.filesystem import TEMPORARY, ObjectInfo, Store, check_key, check_range
+from raykqi.errors import ObjectExists, ObjectMissing, StorageDenied
+from raykqi.storage.filesystem import TEMPORARY, ObjectInfo, Store, check_key, check_range, is_key
 from raykqi.storage.filesystem_copy import copy_bytes, write_all
 from raykqi.storage.filesystem_local_errors import named
 from raykqi.storage.filesystem_temporary import sweep_folder, temporary_name
@@ -108,7 +108,7 @@ class LocalStore(Store):
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         folder = f"{check_key(prefix.rstrip('/'))}/" if prefix else ""
-        return self._walk(folder, after)
+        return iter(()) if folder.startswith(TEMPORARY) else self._walk(folder, after)
 
     def delete(self, keys: Iterable[str]) -> None:
         folders = set()
@@ -127,6 +127,7 @@ class LocalStore(Store):
     def touch(self, key: str) -> bool:
         path = self._path(key)
         try:
+            self.info(key)
             with named("touch", path):
                 os.utime(path)
         except ObjectMissing:
@@ -145,7 +146,9 @@ class LocalStore(Store):
             return sweep_folder(Path(self._temporary))
 
     def close(self) -> None:
-        self.sweep_leftovers()
+        # Whoever may only read here leaves the leftovers of others to those who may write.
+        with contextlib.suppress(StorageDenied):
+            self.sweep_leftovers()
 
     def _path(self, key: str) -> str:
         return self._base + check_key(key)
@@ -243,7 +246,7 @@ class LocalStore(Store):
                         stat = entry.stat()
                 except ObjectMissing:  # deleted while we list
                     continue
-                if _is_file(stat):
+                if _is_file(stat) and is_key(key):
                     yield ObjectInfo(key, stat.st_size, stat.st_mtime)
 
     def _sorted_entries(self, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -257,7 +260,7 @@ class LocalStore(Store):
 
 
 def _open(path: str) -> int:
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would keep us waiting
     if _is_file(os.fstat(file)):
         return file
     os.close(file)

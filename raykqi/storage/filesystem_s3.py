@@ -19,11 +19,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from raykqi.errors import ObjectExists, ObjectMissing, StorageError, StorageUnavailable
+from raykqi.errors import ObjectExists, ObjectMissing, RaykqiError, StorageError, StorageUnavailable
 from raykqi.settings import Settings
-from raykqi.storage.filesystem import TEMPORARY, ObjectInfo, Store, check_key, check_range
+from raykqi.storage.filesystem import TEMPORARY, ObjectInfo, Store, check_key, check_range, is_key
 from raykqi.storage.filesystem_s3_client import Answer, S3Client
-from raykqi.storage.filesystem_s3_errors import AlreadyThere, UploadForgotten
+from raykqi.storage.filesystem_s3_errors import AlreadyThere, NotSupported, UploadForgotten, explain_code
 from raykqi.storage.filesystem_s3_upload import PARTS_IN_FLIGHT, cut, cut_file, upload_parts
 from raykqi.storage.retry import Attempts
 
@@ -32,7 +32,6 @@ __all__ = ["S3Store"]
 WHOLE = 32 << 20  # objects up to this size are sent in one request
 WINDOW = 4 << 20  # bytes a request when reading ahead
 AHEAD = 3  # requests in flight beyond the one being used
-COPY_LIMIT = 5 << 30  # S3 copies at most so much in one request
 STALE_UPLOAD = 7 * 24 * 3600.0  # seconds after which an unfinished upload is given up
 DELETE_BATCH = 1000  # S3's limit
 
@@ -135,13 +134,12 @@ class S3Store(Store):
         folder = f"{check_key(prefix.rstrip('/'))}/" if prefix else ""
         for found in self._pages(folder, after):
             key = str(found["Key"])[len(self._prefix) :]
-            # A key ending in a slash is the mark some tools leave for an empty folder.
-            if not key.startswith(TEMPORARY) and not key.endswith("/"):
+            if not key.startswith(TEMPORARY) and is_key(key):
                 yield ObjectInfo(key, int(found["Size"]), found["LastModified"].timestamp())
 
     def delete(self, keys: Iterable[str]) -> None:
         waiting = iter(keys)
-        while batch := [{"Key": self._full(key)} for key in itertools.islice(waiting, DELETE_BATCH)]:
+        while batch := [self._full(key) for key in itertools.islice(waiting, DELETE_BATCH)]:
             self._delete(batch)
 
     def touch(self, key: str) -> bool:
@@ -149,12 +147,13 @@ class S3Store(Store):
         source = {"Bucket": self._client.place.bucket, "Key": full}
         try:
             # Copied onto itself: S3 allows that only if something changes, so the metadata does.
+            # rclone takes this name for the time of the file, and changes nothing else.
             self._ask(
                 "copy_object",
                 full,
                 CopySource=source,
                 MetadataDirective="REPLACE",
-                Metadata={"raykqi-touched": str(int(time.time()))},
+                Metadata={"mtime": str(time.time())},
             )
         except ObjectMissing:
             return False
@@ -214,11 +213,10 @@ class S3Store(Store):
                 await self._client.ask("put_object", full, data, IfNoneMatch="*")
             except (AlreadyThere, StorageUnavailable) as error:
                 # Refused, or unknown: a lost answer may have been a success, even this call's own.
-                pause = attempts.pause_after(_passing(error))
                 there = await self._read_back(full)
                 if there is not None:
                     return there == data
-                await asyncio.sleep(pause)
+                await asyncio.sleep(attempts.pause_after(_passing(error)))
             else:
                 return True
 
@@ -244,6 +242,8 @@ class S3Store(Store):
             self._ask("put_object", full, b"2", IfNoneMatch="*")
         except AlreadyThere:
             return True
+        except NotSupported:
+            return False
         finally:
             with suppress(StorageError):
                 self._ask("delete_object", full)
@@ -270,14 +270,25 @@ class S3Store(Store):
             self._client.ask_patiently("list_objects_v2", "", Prefix=self._prefix + folder, **parameters)
         )
 
-    def _delete(self, batch: Sequence[dict[str, str]]) -> None:
-        answer = self._ask("delete_objects", "", Delete={"Objects": batch, "Quiet": True})
-        for failed in answer.get("Errors", []):
-            where, why = self._client.place.of(failed.get("Key", "")), f"{failed.get('Code')} {failed.get('Message')}"
-            raise StorageError(
-                f"cannot delete {where}: {why}",
-                hint="The credentials need s3:DeleteObject.",
-            )
+    def _delete(self, batch: Sequence[str]) -> None:
+        """A server may fail on some of the keys: those are tried again while the fault may pass."""
+        attempts = Attempts(self._client.timeout)
+        while True:
+            objects = [{"Key": full} for full in batch]
+            answer = self._ask("delete_objects", "", Delete={"Objects": objects, "Quiet": True})
+            failed = [(str(each.get("Key", "")), self._refusal(each)) for each in answer.get("Errors", [])]
+            passing = {full: error for full, error in failed if isinstance(error, StorageUnavailable)}
+            for _, error in failed:
+                if not isinstance(error, (StorageUnavailable, ObjectMissing)):
+                    raise error
+            if not passing:
+                return
+            batch = list(passing)
+            attempts.wait_after(passing[batch[0]])
+
+    def _refusal(self, refused: Answer) -> RaykqiError:
+        code, text = str(refused.get("Code", "")), str(refused.get("Message", ""))
+        return explain_code(code, text, 0, self._client.place, "delete_objects", str(refused.get("Key", "")))
 
 
 def _passing(error: StorageError) -> StorageUnavailable:

@@ -10,6 +10,7 @@ import asyncio
 import concurrent.futures
 import io
 import os
+import re
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ T = TypeVar("T")
 Answer = dict[str, Any]
 
 _PIECE = 1 << 20
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 class S3Client:
@@ -69,17 +71,11 @@ class S3Client:
 
     async def ask_patiently(self, operation: str, key: str, body: bytes | None = None, **parameters: Any) -> Answer:
         """One request, repeated while its fault may pass."""
-        attempts = Attempts(self.timeout)
-        while True:
-            try:
-                return await self.ask(operation, key, body, **parameters)
-            except UploadForgotten:
-                raise
-            except ObjectMissing:
-                await self._require_bucket()
-                raise
-            except StorageUnavailable as error:
-                await asyncio.sleep(attempts.pause_after(error))
+        try:
+            return await self._repeat(operation, key, body, **parameters)
+        except ObjectMissing:
+            await self._require_bucket()
+            raise
 
     async def fetch(self, key: str, start: int, end: int | None, etag: str = "") -> tuple[bytes, int, str]:
         """A range of an object, the object's size, and its ETag; goes on where a connection broke."""
@@ -111,6 +107,16 @@ class S3Client:
         if filesystem is not None and creator is not None and self._process == os.getpid():
             asyncio.run_coroutine_threadsafe(creator.__aexit__(None, None, None), filesystem.loop).result(5)
 
+    async def _repeat(self, operation: str, key: str, body: bytes | None = None, **parameters: Any) -> Answer:
+        attempts = Attempts(self.timeout)
+        while True:
+            try:
+                return await self.ask(operation, key, body, **parameters)
+            except UploadForgotten:
+                raise
+            except StorageUnavailable as error:
+                await asyncio.sleep(attempts.pause_after(error))
+
     async def _receive(self, key: str, received: _Received) -> None:
         answer = await self.ask("get_object", key, **received.wanted())
         received.begin(answer)
@@ -133,7 +139,7 @@ class S3Client:
         if self._bucket_seen:
             return
         try:
-            await self.ask("head_bucket", "")
+            await self._repeat("head_bucket", "")
         except ObjectMissing as error:
             raise StorageError(
                 f"there is no bucket {self.place.bucket!r} at {self.place.endpoint}",
@@ -169,16 +175,17 @@ class _Received:
 
     def begin(self, answer: Answer) -> None:
         position = self.start + len(self.data)
-        told = str(answer.get("ContentRange", ""))
-        if position and not told.startswith(f"bytes {position}-"):
+        length = int(answer["ContentLength"])
+        told = _CONTENT_RANGE.match(str(answer.get("ContentRange", "")))
+        first, last, total = (int(number) for number in told.groups()) if told else (0, length - 1, length)
+        if first != position or (self.end is not None and last >= self.end):
             raise StorageError(
-                f"the server answered {told or 'the whole object'} to a request for the bytes from {position} on",
+                f"the server answered with bytes {first} to {last} to a request for those from {position} on",
                 hint="Use a server that supports ranged reads.",
             )
         self.etag = str(answer.get("ETag", ""))
-        self.expected = len(self.data) + int(answer["ContentLength"])
-        total = told.rpartition("/")[2]
-        self.size = int(total) if total.isdigit() else position + int(answer["ContentLength"])
+        self.expected = len(self.data) + last - first + 1
+        self.size = total
 
 
 def _connect(settings: Settings) -> s3fs.S3FileSystem:

@@ -14,7 +14,7 @@ from botocore.parsers import ResponseParserError
 
 from raykqi.errors import InvalidInput, ObjectMissing, RaykqiError, StorageDenied, StorageError, StorageUnavailable
 
-__all__ = ["AlreadyThere", "Place", "RangeEmpty", "UploadForgotten", "explain"]
+__all__ = ["AlreadyThere", "NotSupported", "Place", "RangeEmpty", "UploadForgotten", "explain", "explain_code"]
 
 _PASSING_STATUS = {408, 429, 500, 502, 503, 504}
 _PASSING_CODES = {
@@ -74,6 +74,10 @@ class AlreadyThere(StorageError):
     """A conditional write was refused: something is there, or is being written at this moment."""
 
 
+class NotSupported(StorageError):
+    """The server does not know what was asked of it."""
+
+
 class RangeEmpty(StorageError):
     """The wanted range begins at or behind the end of the object."""
 
@@ -103,11 +107,17 @@ def explain(error: BaseException, place: Place, action: str, key: str) -> Raykqi
 
 
 def _explain_answer(error: boto.ClientError, place: Place, action: str, key: str) -> RaykqiError:
-    what = f"{action} {place.of(key)} at {place.endpoint}"
     code = str(error.response.get("Error", {}).get("Code", ""))
-    text = str(error.response.get("Error", {}).get("Message", "")) or "no message"
+    text = str(error.response.get("Error", {}).get("Message", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    said = f"{code}: {text}"
+    return explain_code(code, text, status, place, action, key)
+
+
+def explain_code(code: str, text: str, status: int, place: Place, action: str, key: str) -> RaykqiError:
+    """The error to raise for what the server said, in an answer or about one key of many (`status` 0)."""
+    what = f"{action} {place.of(key)} at {place.endpoint}"
+    said = f"{code}: {text}" if text else code
+    got = f"{status} ({said})" if status else said
     if code == "NoSuchBucket":
         return StorageError(f"there is no bucket {place.bucket!r} at {place.endpoint}", hint=_make_bucket(place))
     if code == "NoSuchUpload":
@@ -122,11 +132,13 @@ def _explain_answer(error: boto.ClientError, place: Place, action: str, key: str
         return StorageDenied(f"{what} was refused ({said})", hint=_CREDENTIALS_HINT)
     if code == "RequestTimeTooSkewed":
         return StorageDenied(f"{what} was refused ({said})", hint="Set this machine's clock.")
+    if status == 501 or code == "NotImplemented":
+        return NotSupported(f"{what} is not supported there ({said})", hint="Use another S3 server.")
     if code in _PASSING_CODES or status in _PASSING_STATUS:
-        return StorageUnavailable(f"{what} got {status} ({said})", hint=_reach(place))
+        return StorageUnavailable(f"{what} got {got}", hint=_reach(place))
     if status in (401, 403) or code in ("AccessDenied", "403"):
         return StorageDenied(f"{what} was refused ({said})", hint=_rights(place))
-    return StorageError(f"{what} got {status} ({said})", hint="Check bucket, region and endpoint.")
+    return StorageError(f"{what} got {got}", hint="Check bucket, region and endpoint.")
 
 
 def _rights(place: Place) -> str:
