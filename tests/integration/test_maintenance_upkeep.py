@@ -81,8 +81,7 @@ def test_gc_ends_a_collection_that_was_interrupted(lab: Lab, opened: Opened) -> 
     kept = ws.push(lab.files("kept", {"b": b"2"}))
     ws.remove(ws.push(source).id, "a mistake")
     doomed = ws.gc(dry_run=True, grace_seconds=0)
-    position = opened.parts.keeper.position
-    (event,) = opened.parts.controller.submit(condemn(doomed.objects, position.data))
+    (event,) = opened.parts.controller.submit(Condemn("tester", doomed.objects))
     assert isinstance(event, ObjectsCondemned)
     assert findings(opened)["gc"] == "warning"
 
@@ -93,11 +92,6 @@ def test_gc_ends_a_collection_that_was_interrupted(lab: Lab, opened: Opened) -> 
     assert b"".join(ws.cat(kept.id, "b")) == b"2"
     assert ws.push(source).tree.files == 1
     assert ws.fsck(deep=True).clean
-
-
-def condemn(keys: tuple[str, ...], last_data: int) -> Condemn:
-    fields = {"by": "tester", "objects": keys, "last_data": last_data}
-    return Condemn(**{name: fields[name] for name in Condemn.__struct_fields__})  # type: ignore[arg-type]
 
 
 def test_fsck_counts_what_it_looked_at(lab: Lab, opened: Opened) -> None:

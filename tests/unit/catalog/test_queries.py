@@ -44,7 +44,7 @@ FIVE: list[Event] = [
     recorded(2, [2], tags=["type:image", "split:test", "name:b"], at=1, by="taro", size=200),
     recorded(3, [3], tags=["type:text", "言語:日本語"], at=2, size=300),
     recorded(4, [4], [1], tags=["type:model"], at=3, size=400),
-    recorded(5, [5], [4], tags=["type:model", "stage:prod"], at=4.001, size=500),
+    recorded(5, [5], [4], tags=["type:model", "stage:prod"], at=4.0010001, size=500),
     recorded(6, [6], tags=["type:image", "name:a"], at=5, size=600),
     purged(5, at=6),
     removed(6, at=7),

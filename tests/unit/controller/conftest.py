@@ -1,4 +1,4 @@
-"""A controller over a store in memory for each test, and commands short enough to read."""
+"""A controller over a store in memory for each test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from raykqi.catalog.index import Index
 from raykqi.controller.controller import Controller
 from raykqi.controller.index_keeper import IndexKeeper
-from raykqi.domain.ids import SystemClock
+from raykqi.domain.ids import Clock, SystemClock
 from raykqi.journal.log import Journal
 from raykqi.journal.owning import open_ownership
 from tests.unit.controller.stores import FailingStore
@@ -21,15 +21,20 @@ def store(request: pytest.FixtureRequest) -> FailingStore:
 
 
 @pytest.fixture
-def open_controller(store: FailingStore) -> Iterator[Callable[[], Controller]]:
+def open_controller(store: FailingStore) -> Iterator[Callable[..., Controller]]:
     opened: list[Controller] = []
 
-    def make() -> Controller:
+    def make(clock: Clock | None = None) -> Controller:
         ownership = open_ownership(store, user="tester")
         journal = Journal(store, guard=ownership.check)
         keeper = IndexKeeper(store, journal, Index(None, "test"))
         controller = Controller(
-            keeper=keeper, journal=journal, ownership=ownership, clock=SystemClock(), lock_timeout=20.0, freshness=0.0
+            keeper=keeper,
+            journal=journal,
+            ownership=ownership,
+            clock=clock or SystemClock(),
+            lock_timeout=20.0,
+            freshness=0.0,
         )
         opened.append(controller)
         return controller
@@ -42,5 +47,5 @@ def open_controller(store: FailingStore) -> Iterator[Callable[[], Controller]]:
 
 
 @pytest.fixture
-def controller(open_controller: Callable[[], Controller]) -> Controller:
+def controller(open_controller: Callable[..., Controller]) -> Controller:
     return open_controller()

@@ -1,4 +1,4 @@
-"""Workspaces in memory, and stores that fail when they are told to."""
+"""A store in memory that fails when it is told to."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -20,6 +21,13 @@ from tests.unit.controller.stores import FailingStore
 TREE = TreeRef("ab" * 32, 10, 1)
 GOOD, SPLIT = Tag("stage", "good"), Tag("split", "train")
 NOBODY = "01939c1c-0000-7000-8000-000000000000"
+
+
+class SlowClock:
+    """An hour behind."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) - timedelta(hours=1)
 
 
 def upload(*inputs: str) -> RecordRun:
@@ -153,7 +161,7 @@ def test_an_unknown_outcome_is_called_so_and_the_truth_shows_later(controller: C
 
 
 def test_an_entry_of_another_writer_in_our_place_stops_us_and_is_seen(
-    store: FailingStore, open_controller: Callable[[], Controller]
+    store: FailingStore, open_controller: Callable[..., Controller]
 ) -> None:
     ours, theirs = open_controller(), open_controller()
     data = made(ours.submit(upload()))
@@ -168,7 +176,7 @@ def test_an_entry_of_another_writer_in_our_place_stops_us_and_is_seen(
 
 
 def test_a_second_controller_of_this_process_sees_what_the_first_did(
-    open_controller: Callable[[], Controller],
+    open_controller: Callable[..., Controller],
 ) -> None:
     one, other = open_controller(), open_controller()
     data = made(one.submit(upload()))
@@ -179,12 +187,16 @@ def test_a_second_controller_of_this_process_sees_what_the_first_did(
     assert one.keeper.position == other.keeper.position
 
 
-def test_ids_ascend_across_controllers(open_controller: Callable[[], Controller]) -> None:
-    one, other = open_controller(), open_controller()
+def test_ids_and_times_ascend_across_controllers_whose_clocks_differ(
+    store: FailingStore, open_controller: Callable[..., Controller]
+) -> None:
+    one, other = open_controller(), open_controller(SlowClock())
 
     ids = [made(controller.submit(upload())) for controller in (one, other, one, other, other, one)]
 
     assert ids == sorted(ids)
+    times = [entry.time for entry in Journal(store).read()]
+    assert times == sorted(times)
 
 
 def test_what_was_submitted_before_closing_is_done(controller: Controller, store: FailingStore) -> None:
