@@ -109,6 +109,8 @@ class Crashes:
         }
         for id_ in self.chance.sample(self.model.listed(), min(8, len(self.model.listed()))):
             self.read(opened, id_)
+        mended = opened.ws.fsck(repair=True).problems
+        assert [problem for problem in mended if problem.object != str(self.lab.index_file)] == []
         check(opened)
 
     def read(self, opened: Opened, id_: str) -> None:
