@@ -302,3 +302,16 @@ def test_fsck_raises_no_false_alarm_while_others_push_remove_collect_and_compact
     busy.close()
     assert [report.problems for report in reports] == [()] * 12
     assert reports[-1].entries > reports[0].entries
+
+
+def test_p3_a_rebuild_between_two_writers_leaves_epochs_ascending(lab: Lab) -> None:
+    source = lab.files("photos", {"a.txt": b"alpha"})
+    one, other = lab.open(), lab.open()
+    one.ws.push(source)
+    other.ws.push(source)
+    one.ws.rebuild()
+
+    one.ws.push(source)
+
+    assert epochs(other) == [1, 2, 3]
+    check(other)
