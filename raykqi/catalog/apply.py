@@ -1,15 +1,17 @@
 """The fold: events into rows, set by set. Pure: the same events give the same rows, however they are batched.
 
-Events are gathered into rounds. Within a round no tag of a data is touched twice and no data changes
-its status twice, so the sets of a round can be written in a fixed order.
+Events are gathered into rounds. What comes and goes within a round is netted here, so that each of its
+sets can be written by one statement, in a fixed order, however often a tag changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 from functools import singledispatch
 from itertools import chain
+from typing import NamedTuple
 
 import duckdb
 import msgspec
@@ -80,16 +82,31 @@ class _FirstTags:
     def __init__(self) -> None:
         self._data: list[int] = []
         self._tags: list[tuple[Tag, ...]] = []
+        self._lost: dict[int, set[Tag]] = {}
 
     def add(self, data: int, tags: tuple[Tag, ...]) -> None:
         if tags:
             self._data.append(data)
             self._tags.append(tags)
 
+    def lose(self, data: int, tag: Tag) -> bool:
+        """Take one off again; False when it was taken off before."""
+        lost = self._lost.setdefault(data, set())
+        if tag in lost:
+            return False
+        lost.add(tag)
+        return True
+
     def __len__(self) -> int:
-        return len(self._data)
+        return sum(map(len, self._tags)) - sum(map(len, self._lost.values()))
 
     def arrow(self) -> pa.Table:
+        if lost := self._lost:
+            kept = [
+                tuple(tag for tag in tags if tag not in lost[data]) if data in lost else tags
+                for data, tags in zip(self._data, self._tags, strict=True)
+            ]
+            self._tags, self._lost = kept, {}
         data = np.repeat(np.array(self._data, dtype=np.int64), [len(tags) for tags in self._tags])
         keys, values = zip(*chain.from_iterable(self._tags), strict=True)
         return pa.table({"data": data, "key": pa.array(keys, _TEXT), "value": pa.array(values, _TEXT)})
@@ -107,6 +124,8 @@ _BORN = _schema(
     tree=_TEXT, size=_WHOLE, files=_WHOLE,
 )  # fmt: skip
 _TAG = _schema(data=_WHOLE, key=_TEXT, value=_TEXT, moment=_TIME, author=_TEXT)
+_PAST = _schema(data=_WHOLE, key=_TEXT, value=_TEXT, added_at=_TIME, added_by=_TEXT, removed_at=_TIME, removed_by=_TEXT)
+_STATUS = _schema(data=_WHOLE, kind=_TEXT)
 _TOMBSTONE = _schema(data=_WHOLE, kind=_TEXT, moment=_TIME, author=_TEXT, reason=_TEXT)
 _CONDEMNED = _schema(object=_TEXT, generation=_WHOLE)
 
@@ -130,7 +149,8 @@ _DELETE_TAGS = "DELETE FROM tag t USING lost_tag g WHERE t.data = g.data AND t.k
 _DELETE_POSTINGS = "DELETE FROM posting p USING lost_tag g WHERE p.data = g.data AND p.hash = hash(g.key, g.value)"
 _ADD_TAGS = "INSERT INTO tag SELECT data, key, value, moment, author FROM found_tag"
 _ADD_POSTINGS = "INSERT INTO posting SELECT hash(key, value), data FROM found_tag"
-_BURY = "UPDATE data SET status = s.kind FROM new_tombstone s WHERE data.number = s.data"
+_INSERT_PAST = "INSERT INTO tag_past SELECT * FROM past_tag"
+_BURY = "UPDATE data SET status = s.kind FROM new_status s WHERE data.number = s.data"
 _INSERT_TOMBSTONES = "INSERT INTO tombstone SELECT data, kind, moment, author, reason FROM new_tombstone"
 _INSERT_CONDEMNED = "INSERT INTO condemned SELECT object, generation FROM new_condemned"
 
@@ -139,22 +159,45 @@ _NUMBERS_OF_FEW = "SELECT id::VARCHAR, number FROM data WHERE id IN (SELECT unne
 _NUMBERS_OF_MANY = "SELECT a.id, d.number FROM asked a JOIN data d ON d.id = a.id::UUID"
 
 
+class _Born(NamedTuple):
+    """A data of this round: its number and first tags, when and by whom."""
+
+    number: int
+    tags: tuple[Tag, ...]
+    at: datetime
+    by: str
+
+
 class _Round:
     """What the events of one round come to, and how it is written."""
 
-    def __init__(self, events: int = 0) -> None:
-        self.events = events
+    def __init__(self) -> None:
+        self.events = 0
         self.runs, self.data, self.inputs = _Rows(_RUN), _Rows(_BORN), _Rows(_INPUT)
-        self.first_tags, self.lost, self.found = _FirstTags(), _Rows(_TAG), _Rows(_TAG)
+        self.first_tags, self.lost, self.past = _FirstTags(), _Rows(_TAG), _Rows(_PAST)
         self.tombstones, self.condemned = _Rows(_TOMBSTONE), _Rows(_CONDEMNED)
         self.collected: list[int] = []
-        self.born: dict[str, tuple[int, tuple[Tag, ...]]] = {}
-        self.touched: set[tuple[str, Tag]] = set()
-        self.buried: set[str] = set()
+        self.born: dict[str, _Born] = {}
+        self.found: dict[tuple[str, Tag], tuple[datetime, str]] = {}
+        self.buried: dict[str, str] = {}
+        self._found, self._statuses = _Rows(_TAG), _Rows(_STATUS)  # of `found` and `buried`, once they are complete
+
+    def take_off(self, data: str, tag: Tag, at: datetime, by: str) -> None:
+        """A tag that came in this round never reaches the table; others are taken out of it."""
+        if added := self.found.pop((data, tag), None):
+            self.past.rows.append((data, *tag, *added, at, by))
+            return
+        born = self.born.get(data)
+        if born and tag in born.tags and self.first_tags.lose(born.number, tag):
+            self.past.rows.append((data, *tag, born.at, born.by, at, by))
+        else:
+            self.lost.rows.append((data, *tag, at, by))
 
     def write(self, connection: duckdb.DuckDBPyConnection, *, postings: bool) -> None:
         """What a statement needs of earlier ones stands above it."""
-        for rows in (self.inputs, self.lost, self.found, self.tombstones):
+        self._found.rows += [(data, *tag, *added) for (data, tag), added in self.found.items()]
+        self._statuses.rows += self.buried.items()
+        for rows in (self.inputs, self.lost, self.past, self._found, self._statuses, self.tombstones):
             self._number(rows, connection)
         written = [(name, rows.arrow(), statements) for name, rows, statements in self._writes() if rows]
         for name, table, _ in written:
@@ -174,8 +217,10 @@ class _Round:
         yield "first_tag", self.first_tags, (_INSERT_FIRST_TAGS, _INSERT_FIRST_POSTINGS)
         yield "new_input", self.inputs, (_INSERT_INPUTS,)
         yield "lost_tag", self.lost, (_KEEP_PAST, _DELETE_TAGS, _DELETE_POSTINGS)
-        yield "found_tag", self.found, (_ADD_TAGS, _ADD_POSTINGS)
-        yield "new_tombstone", self.tombstones, (_BURY, _INSERT_TOMBSTONES)
+        yield "past_tag", self.past, (_INSERT_PAST,)
+        yield "found_tag", self._found, (_ADD_TAGS, _ADD_POSTINGS)
+        yield "new_status", self._statuses, (_BURY,)
+        yield "new_tombstone", self.tombstones, (_INSERT_TOMBSTONES,)
         yield "new_condemned", self.condemned, (_INSERT_CONDEMNED,)
 
     def _number(self, rows: _Rows, connection: duckdb.DuckDBPyConnection) -> None:
@@ -184,7 +229,7 @@ class _Round:
             return
         born = self.born
         numbers = _ask({str(row[0]) for row in rows.rows if row[0] not in born}, connection)
-        numbers.update((id_, number) for id_, (number, _) in born.items())
+        numbers.update((id_, data.number) for id_, data in born.items())
         rows.rows = [(numbers[str(id_)], *rest) for id_, *rest in rows.rows]
 
 
@@ -217,11 +262,6 @@ class _Fold:
     def close(self) -> None:
         if self._writer:
             self._writer.shutdown()
-
-    def new_round(self) -> None:
-        self._wait()
-        self._write(self.round)
-        self.round = _Round(events=1)
 
     def _hand_over(self) -> None:
         self._writer = self._writer or ThreadPoolExecutor(1, thread_name_prefix="raykqi-fold")
@@ -267,20 +307,16 @@ def _(event: RunRecorded, fold: _Fold) -> None:
             (number, output.data, event.project, run, output.name, event.at, event.by, tree.hash, tree.size, tree.files)
         )
         into.first_tags.add(number, output.tags)
-        into.born[output.data] = (number, output.tags)
+        into.born[output.data] = _Born(number, output.tags, event.at, event.by)
     fold.last_id = max(fold.last_id, event.run, *[output.data for output in event.outputs])
 
 
 @_fold.register
 def _(event: TagsChanged, fold: _Fold) -> None:
-    touched = {(event.data, tag) for tag in (*event.removed, *event.added)}
-    _, first_tags = fold.round.born.get(event.data, (0, ()))
-    if not touched.isdisjoint(fold.round.touched) or any((event.data, tag) in touched for tag in first_tags):
-        fold.new_round()
     into = fold.round
-    into.touched |= touched
-    into.lost.rows += [(event.data, key, value, event.at, event.by) for key, value in event.removed]
-    into.found.rows += [(event.data, key, value, event.at, event.by) for key, value in event.added]
+    for tag in event.removed:
+        into.take_off(event.data, tag, event.at, event.by)
+    into.found.update(((event.data, tag), (event.at, event.by)) for tag in event.added)
 
 
 @_fold.register
@@ -306,7 +342,5 @@ def _(event: ObjectsCollected, fold: _Fold) -> None:
 
 
 def _bury(event: DataPurged | DataRemoved, kind: str, fold: _Fold) -> None:
-    if event.data in fold.round.buried:
-        fold.new_round()
-    fold.round.buried.add(event.data)
+    fold.round.buried[event.data] = kind
     fold.round.tombstones.rows.append((event.data, kind, event.at, event.by, event.reason))
