@@ -19,7 +19,6 @@ ACCESS, SECRET = "benchmark", "benchmark-secret"
 @contextmanager
 def s3_server(folder: Path) -> Iterator[str]:
     """An S3 server over a folder, each of whose subfolders is a bucket; yields its URL."""
-    folder.mkdir(parents=True)
     with subprocess.Popen(
         [_rclone(), "serve", "s3", "--addr", "127.0.0.1:0", "--auth-key", f"{ACCESS},{SECRET}", str(folder)],
         stderr=subprocess.PIPE,

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -99,18 +98,20 @@ class _Bench:
         source = self.folder / "small"
         os.environ.update(AWS_ACCESS_KEY_ID=ACCESS, AWS_SECRET_ACCESS_KEY=SECRET, AWS_DEFAULT_REGION="us-east-1")
         up, down, push, pull = [], [], [], []
-        with self._section() as fresh, s3_server(served := fresh()) as endpoint:
+        with self._section() as fresh:
+            served = fresh()
             for number in range(times):
-                ours, theirs = f"ours-{number}", f"theirs-{number}"
-                for bucket in (ours, theirs):
-                    (served / bucket).mkdir()
-                settings = Settings(cache_dir=fresh(), s3_endpoint=endpoint)
-                url = f"s3://{ours}/lab"
-                push.append(_clock(_push, source, url, settings))
-                tree = _push(source, url, settings)
-                pull.append(_clock(_pull, tree, url, fresh(), settings))
-                up.append(_clock(rclone_copy, str(source), f"s3:{theirs}/small", endpoint))
-                down.append(_clock(rclone_copy, f"s3:{theirs}/small", str(fresh()), endpoint))
+                for side in ("ours", "theirs"):
+                    (served / f"{side}-{number}").mkdir(parents=True)
+            with s3_server(served) as endpoint:
+                for number in range(times):
+                    url, settings = f"s3://ours-{number}/lab", Settings(cache_dir=fresh(), s3_endpoint=endpoint)
+                    theirs = f"s3:theirs-{number}/small"
+                    up.append(_clock(rclone_copy, str(source), theirs, endpoint))
+                    push.append(_clock(_push, source, url, settings))
+                    tree = _push(source, url, settings)
+                    down.append(_clock(rclone_copy, theirs, str(fresh()), endpoint))
+                    pull.append(_clock(_pull, tree, url, fresh(), settings))
         what = f"{count:,} files over S3"
         return [
             Figure("s3_push", median(push) / median(up), "≤ 0.10", f"push {what} ÷ rclone copy"),
@@ -175,7 +176,8 @@ def _clock(act: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> float
 def _push_and_tell_peak(source: str, url: str) -> None:
     settings = Settings(cache_dir=Path(url).parent / "cache")
     push_tree(open_store(url, settings), Path(source), settings=settings)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    # Not getrusage: its maximum is that of the parent before this program began.
+    print(int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from raykqi.storage.presence import is_whole, missing_objects
 from raykqi.storage.progress import Progress, SilentProgress
 from raykqi.storage.scan import Identity, Scan, identity, scan
 from raykqi.storage.source_files import SourceFiles
-from raykqi.storage.stat_cache import RACY_NS, UNTRUSTED, KnownFile, SourceMemory, StatCache, WholePush
+from raykqi.storage.stat_cache import UNTRUSTED, KnownFile, SourceMemory, StatCache, WholePush
 from raykqi.storage.trees import EMPTY_HASH, LINK_MODE, Columns, Entry, StoredTree, Tree, store_tree, tree_key
 
 __all__ = ["Pushed", "push_bytes", "push_listing", "push_tree"]
@@ -55,7 +55,7 @@ def push_tree(
     scanned = scan(source, dereference=dereference, skip=_own_folders(store, settings))
     size = scanned.size
     memory = None
-    if len(scanned.files) > REMEMBERED_FILES or size > REMEMBERED_BYTES:
+    if len(scanned.files) >= REMEMBERED_FILES or size >= REMEMBERED_BYTES:
         memory = (stat_cache or StatCache(settings.cache_dir, store.url)).of(scanned)
     progress.start(f"push {source}", len(scanned.files), size)
     try:
@@ -130,7 +130,8 @@ class _Push:
             self._push_blobs([at for at in new if self._scan.files[at][2] >= BLOB_MIN])
             self._push_small([at for at in new if self._scan.files[at][2] < BLOB_MIN])
         stored = store_tree(self._store, self._tree())
-        self._remember(fingerprint, stored)
+        if self._memory:
+            self._remember(self._memory, fingerprint, stored)
         return self._outcome.conclude(stored, self._scan.skipped)
 
     def _is_there(self, whole: WholePush) -> bool:
@@ -226,11 +227,11 @@ class _Push:
     def _learn(self, members: list[int]) -> None:
         """What is in the store now need not be sent again, whatever becomes of this push."""
         if self._memory:
-            self._memory.learn(self._known(members))
+            self._memory.learn(self._known(self._memory, members))
             self._learnt += len(members)
 
-    def _known(self, members: Iterable[int]) -> list[KnownFile]:
-        settled = self._scan.began_ns - RACY_NS
+    def _known(self, memory: SourceMemory, members: list[int]) -> list[KnownFile]:
+        settled = memory.settled_ns
         known: list[KnownFile] = []
         for at in members:
             path, _, size, device, inode, modified_ns, changed_ns = self._scan.files[at]
@@ -256,17 +257,15 @@ class _Push:
         )
         return Tree(columns.take(sorted(range(len(columns.path)), key=columns.path.__getitem__)))
 
-    def _remember(self, fingerprint: str, stored: StoredTree) -> None:
-        if self._memory is None:
-            return
-        settled = self._scan.began_ns - RACY_NS
+    def _remember(self, memory: SourceMemory, fingerprint: str, stored: StoredTree) -> None:
+        settled = memory.settled_ns
         whole = None
         if all(file[5] < settled and file[6] < settled for file in self._scan.files):
             whole = WholePush(fingerprint, stored.tree.ref, stored.file_hash, sorted(stored.tree.objects()))
         filled = [at for at, file in enumerate(self._scan.files) if file[2]]
         # Nothing to forget and nothing to add: what was learnt on the way is the whole.
         complete = self._began_blank and self._learnt == len(filled)
-        self._memory.conclude(None if complete else self._known(filled), whole)
+        memory.conclude(None if complete else self._known(memory, filled), whole)
 
 
 def _fingerprint(scanned: Scan) -> str:

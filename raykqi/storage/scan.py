@@ -5,6 +5,7 @@ Whatever a tree cannot hold (sockets, devices, names that are not UTF-8) is refu
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -110,6 +111,11 @@ def source_error(path: str, error: OSError) -> RaykqiError:
     """What an error of the operating system says about a file that is being pushed."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return SourceChanged(f"{path} vanished while it was pushed", hint="Push again when nothing writes there.")
+    if error.errno in (errno.ELOOP, errno.EISDIR):
+        return SourceChanged(
+            f"{path} changed while it was pushed: another kind of file took its place",
+            hint="Push again when nothing writes there.",
+        )
     if isinstance(error, PermissionError):
         return StorageDenied(f"cannot read {path}: {error.strerror}", hint="Make it readable, or leave it out.")
     return StorageError(f"cannot read {path}: {error.strerror}", hint="Check the disk, or leave the file out.")

@@ -43,19 +43,22 @@ class WholePush(msgspec.Struct, frozen=True):
 
 
 class StatCache:
-    def __init__(self, folder: Path, store_url: str, workspace: str = "") -> None:
+    def __init__(self, folder: Path, store_url: str, workspace: str = "", *, racy_ns: int = RACY_NS) -> None:
         """One workspace's part of the cache; another workspace at the same URL has another `workspace`."""
+        self._racy_ns = racy_ns
         self._folder = folder / "stat" / _short(f"{store_url}\0{workspace}")
 
     def of(self, scan: Scan) -> SourceMemory:
         names = "" if scan.whole_folder else "\0".join(file[0] for file in scan.files)
-        return SourceMemory(self._folder / _short(f"{os.path.realpath(scan.root)}\0{names}"))
+        stem = self._folder / _short(f"{os.path.realpath(scan.root)}\0{names}")
+        return SourceMemory(stem, settled_ns=scan.began_ns - self._racy_ns)
 
 
 class SourceMemory:
-    """The cache of one source directory."""
+    """The cache of one source directory. Stamps younger than `settled_ns` prove nothing."""
 
-    def __init__(self, stem: Path) -> None:
+    def __init__(self, stem: Path, *, settled_ns: int) -> None:
+        self.settled_ns = settled_ns
         self._files = stem.with_suffix(".files")
         self._tree = stem.with_suffix(".tree")
         self._broken = False
@@ -150,7 +153,8 @@ def _frames(path: Path) -> Iterator[bytes]:
 
 def _forget_oldest(folder: Path) -> None:
     with contextlib.suppress(OSError):
-        entries = [entry for entry in os.scandir(folder) if entry.name.endswith(".files")]
+        with os.scandir(folder) as found:
+            entries = [entry for entry in found if entry.name.endswith(".files")]
         if len(entries) <= MAX_SOURCES:
             return
         by_age = sorted((entry.stat().st_mtime, entry.path) for entry in entries)
