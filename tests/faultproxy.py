@@ -46,6 +46,7 @@ _CODES = {
     404: "NoSuchKey",
     409: "ConditionalRequestConflict",
     500: "InternalError",
+    501: "NotImplemented",
     503: "SlowDown",
     507: "InsufficientStorage",
 }
@@ -70,7 +71,10 @@ class Exchange:
 
     def body(self) -> bytes:
         if self._body is None:
-            self._body = self._handler.rfile.read(int(self._handler.headers.get("Content-Length") or 0))
+            length = int(self._handler.headers.get("Content-Length") or 0)
+            self._body = self._handler.rfile.read(length)
+            if len(self._body) < length:
+                raise ConnectionResetError(f"the client sent {len(self._body)} of {length} bytes")
         return self._body
 
     def forward(self) -> Answer:

@@ -92,9 +92,7 @@ class S3Client:
                 await self._require_bucket()
                 raise
             except AlreadyThere as error:
-                raise StorageError(
-                    f"{self.place.of(key)} was replaced while it was read", hint="Read it again."
-                ) from error
+                raise _replaced(self.place.of(key)) from error
             except StorageUnavailable as error:
                 if len(received.data) > before:
                     attempts.progressed()
@@ -119,12 +117,12 @@ class S3Client:
 
     async def _receive(self, key: str, received: _Received) -> None:
         answer = await self.ask("get_object", key, **received.wanted())
-        received.begin(answer)
         try:
             async with answer["Body"] as body:
+                received.begin(answer, self.place.of(key))
                 while piece := await body.read(_PIECE):
                     received.data += piece
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, StorageError):
             raise
         except Exception as error:
             raise explain(error, self.place, "get_object", key) from error
@@ -173,9 +171,9 @@ class _Received:
             return condition
         return {"Range": f"bytes={position}-{'' if self.end is None else self.end - 1}", **condition}
 
-    def begin(self, answer: Answer) -> None:
+    def begin(self, answer: Answer, name: str) -> None:
         position = self.start + len(self.data)
-        length = int(answer["ContentLength"])
+        length = int(answer.get("ContentLength") or 0)
         told = _CONTENT_RANGE.match(str(answer.get("ContentRange", "")))
         first, last, total = (int(number) for number in told.groups()) if told else (0, length - 1, length)
         if first != position or (self.end is not None and last >= self.end):
@@ -183,9 +181,16 @@ class _Received:
                 f"the server answered with bytes {first} to {last} to a request for those from {position} on",
                 hint="Use a server that supports ranged reads.",
             )
-        self.etag = str(answer.get("ETag", ""))
+        etag = str(answer.get("ETag", ""))
+        if self.etag and etag != self.etag:  # some servers ignore the condition
+            raise _replaced(name)
+        self.etag = etag
         self.expected = len(self.data) + last - first + 1
         self.size = total
+
+
+def _replaced(name: str) -> StorageError:
+    return StorageError(f"{name} was replaced while it was read", hint="Read it again.")
 
 
 def _connect(settings: Settings) -> s3fs.S3FileSystem:
