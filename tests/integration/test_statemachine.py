@@ -212,4 +212,4 @@ class TestCommands(Commands.TestCase):  # type: ignore[name-defined, misc]
 
 @pytest.mark.soak
 class TestManyCommands(Commands.TestCase):  # type: ignore[name-defined, misc]
-    settings = settings(max_examples=300, stateful_step_count=60, suppress_health_check=SLOW_IS_FINE)
+    settings = settings(max_examples=60, stateful_step_count=50, suppress_health_check=SLOW_IS_FINE)
