@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import contextlib
 import threading
@@ -9,9 +10,10 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from raykqi.errors import ObjectMissing, StorageError
+from raykqi.errors import ObjectMissing, StorageError, StorageUnavailable
 from raykqi.storage.filesystem_s3_client import Answer, S3Client
 from raykqi.storage.filesystem_s3_errors import UploadForgotten
+from raykqi.storage.retry import Attempts
 
 __all__ = ["PART", "PARTS_IN_FLIGHT", "cut", "cut_file", "upload_parts"]
 
@@ -70,14 +72,32 @@ class _Upload:
         try:
             self._raise_failure()
             number = len(self._sent) + 1
-            future = self._client.submit(
-                self._client.ask_patiently("upload_part", self._key, part, UploadId=self._id, PartNumber=number)
-            )
+            future = self._client.submit(self._send(number, part))
         except BaseException:
             self._slots.release()
             raise
         future.add_done_callback(lambda _: self._slots.release())
         self._sent.append(future)
+
+    async def _send(self, number: int, part: bytes) -> Answer:
+        attempts = Attempts(self._client.timeout)
+        while True:
+            try:
+                return await self._client.ask("upload_part", self._key, part, UploadId=self._id, PartNumber=number)
+            except UploadForgotten:
+                raise
+            except StorageUnavailable as error:
+                await asyncio.sleep(attempts.pause_after(error))
+                await self._require_upload()
+
+    async def _require_upload(self) -> None:
+        """A server that forgot the upload may hang up on a large part before its answer to it is heard."""
+        try:
+            await self._client.ask("list_parts", self._key, UploadId=self._id, MaxParts=1)
+        except UploadForgotten:
+            raise
+        except StorageError:
+            return
 
     def complete(self) -> None:
         parts = [{"PartNumber": number, "ETag": f.result()["ETag"]} for number, f in enumerate(self._sent, 1)]
