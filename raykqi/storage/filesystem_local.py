@@ -157,7 +157,7 @@ class LocalStore(Store):
         target = self._path(key)
         folder = os.path.dirname(target)
         with named("write", target):
-            self._make_folder(folder)
+            self._within(folder, lambda: self._make_folder(folder))
             temporary, file = self._within(self._temporary, self._open_temporary)
         try:
             try:
