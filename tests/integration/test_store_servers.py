@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ import pytest
 
 from raykqi.errors import ObjectMissing, StorageDenied, StorageError, StorageUnavailable
 from raykqi.storage.filesystem import Store, open_store
-from tests.faultproxy import first, status
+from tests.faultproxy import Exchange, first, status
 from tests.servers import FaultProxy, S3Server
 
 Act = Callable[[], object]
@@ -59,6 +60,35 @@ def test_a_stream_that_the_server_forgot_is_not_half_there(
         store.put_stream("large", (LARGE[at : at + MIB] for at in range(0, len(LARGE), MIB)))
 
     assert forgotten.value.hint == "Repeat the transfer."
+    assert not store.exists("large")
+
+
+def test_a_stream_waits_for_a_server_that_takes_nothing(proxy: FaultProxy, store: Store) -> None:
+    """At most 8 parts of 16 MiB are under way, with one waiting and one growing."""
+    taking, exhausted = threading.Event(), threading.Event()
+    taken = 0
+
+    def parts() -> Iterator[bytes]:
+        nonlocal taken
+        while taken < 13 * 16:
+            taken += 1
+            yield LARGE[:MIB]
+            if taking.is_set():
+                raise InterruptedError
+        exhausted.set()
+
+    def hold(exchange: Exchange) -> None:
+        taking.wait(60)
+        exchange.pass_on()
+
+    proxy.order(hold, method="PUT", key="partNumber", times=None)
+    with ThreadPoolExecutor() as pool:
+        upload = pool.submit(store.put_stream, "large", parts())
+        assert not exhausted.wait(2)
+        assert 8 * 16 <= taken <= 11 * 16
+        taking.set()
+        assert isinstance(upload.exception(), InterruptedError)
+
     assert not store.exists("large")
 
 
