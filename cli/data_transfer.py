@@ -108,13 +108,24 @@ def pull(
         bool,
         typer.Option("--overwrite", help="Write into a folder that is not empty, replacing files of the same path."),
     ] = False,
+    allow_unsafe_links: Annotated[
+        bool,
+        typer.Option("--allow-unsafe-links", help="Write symbolic links too that lead out of the folder."),
+    ] = False,
 ) -> None:
     """Write data to a folder, every file verified; print the folder."""
     with session.open() as workspace:
         found = workspace.show(data)
         folder = Path(target) if target else Path(_folder_name(found))
         with session.progress() as progress:
-            written = workspace.pull(found.id, folder, patterns=patterns or (), overwrite=overwrite, progress=progress)
+            written = workspace.pull(
+                found.id,
+                folder,
+                patterns=patterns or (),
+                overwrite=overwrite,
+                allow_unsafe_links=allow_unsafe_links,
+                progress=progress,
+            )
     if session.json:
         session.out.json({"data": found.id, "path": str(folder), "files": written.files, "size": written.size})
     else:

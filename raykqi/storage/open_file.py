@@ -10,15 +10,14 @@ from collections.abc import Generator
 
 from blake3 import blake3
 
-from raykqi.errors import InvalidInput, NotFound
+from raykqi.errors import InvalidInput, NotFound, UnsafePath
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import Store
+from raykqi.storage.links import EndlessLink, OutsideLink, follow_links
 from raykqi.storage.reading import ObjectReader
 from raykqi.storage.trees import Entry, Tree
 
 __all__ = ["open_file"]
-
-LINKS_FOLLOWED = 40
 
 
 def open_file(store: Store, tree: Tree, path: str, *, settings: Settings) -> Generator[bytes, None, None]:
@@ -47,24 +46,34 @@ def _read(reader: ObjectReader, entry: Entry) -> Generator[bytes, None, None]:
 
 def _find(tree: Tree, path: str) -> Entry:
     asked = path.removeprefix("./").rstrip("/")
-    at = asked
-    for _ in range(LINKS_FOLLOWED):
+    if any(part in ("", ".", "..") for part in asked.split("/")):
+        raise _missing(f"the data has no {path!r}")
+    place = _follow(tree, asked)
+    entry = tree.get(place)
+    if entry is not None and entry.kind == "file":
+        return entry
+    if entry is not None or not place:
+        raise InvalidInput(f"{path!r} is a folder", hint="Name a file, or pull the folder.")
+    if place != asked:
+        raise _missing(f"{path!r} leads to {place!r}, which the data does not have")
+    raise _missing(f"the data has no {path!r}")
+
+
+def _follow(tree: Tree, asked: str) -> str:
+    def target_of(at: str) -> str | None:
         entry = tree.get(at)
-        if entry is None:
-            raise NotFound(f"the data has no {path!r}", hint="List what is there with `raykqi data ls`.")
-        if entry.kind == "dir":
-            raise InvalidInput(f"{path!r} is a folder", hint="Name a file, or pull the folder.")
-        if entry.kind == "file":
-            return entry
-        at = _beside(entry.path, entry.object)
-    raise InvalidInput(f"the link {path!r} leads in a circle", hint="Name the file itself.")
+        return entry.object if entry is not None and entry.kind == "link" else None
+
+    try:
+        return follow_links(asked, target_of)
+    except OutsideLink as outside:
+        raise UnsafePath(
+            f"{asked!r} leads out of the data: the link {outside.link!r} points to {outside.target!r}",
+            hint="`raykqi data ls -l` shows where links lead; what lies outside was not stored.",
+        ) from outside
+    except EndlessLink as endless:
+        raise InvalidInput(f"the link {asked!r} leads in a circle", hint="Name the file itself.") from endless
 
 
-def _beside(link: str, target: str) -> str:
-    parts = link.split("/")[:-1]
-    for part in target.split("/"):
-        if part == "..":
-            parts = parts[:-1]
-        elif part not in ("", "."):
-            parts.append(part)
-    return "/".join(parts)
+def _missing(message: str) -> NotFound:
+    return NotFound(message, hint="List what is there with `raykqi data ls`.")

@@ -214,6 +214,21 @@ def test_pull_refuses_a_folder_in_use_unless_told_to_overwrite(cli: CommandLine)
     assert sorted(os.listdir("there")) == ["made", "mine.txt"]
 
 
+def test_links_out_of_the_data_are_written_only_when_allowed(cli: CommandLine) -> None:
+    cli.write("d/a.txt")
+    (cli.folder / "d/out").symlink_to("/nowhere/else")
+    data = cli.push("d")
+
+    refused, read = cli("data", "pull", data, "there"), cli("data", "cat", data, "out")
+
+    assert (refused.code, Path("there").exists()) == (2, False)
+    assert "give --allow-unsafe-links" in refused.err
+    assert (read.code, "'out' leads out of the data" in read.err) == (2, True)
+    cli.ok("data", "pull", data, "there", "--allow-unsafe-links")
+    assert os.readlink("there/out") == "/nowhere/else"
+    assert Path("there/a.txt").read_text() == "x"
+
+
 def test_tags_change_in_one_step_and_only_what_changed_is_told(cli: CommandLine) -> None:
     data = cli.push("made", "-t", "a:1", "-t", "a:2", "-t", "b:1")
 
