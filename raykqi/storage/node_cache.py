@@ -45,7 +45,7 @@ class NodeCache:
     def open(self, key: str) -> int | None:
         """A descriptor of the object, if it is kept here; it stays good when the object is pushed out."""
         try:
-            file = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
+            file = os.open(self.path(key), os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return None
         with contextlib.suppress(OSError):
@@ -53,7 +53,7 @@ class NodeCache:
         return file
 
     def holds(self, key: str) -> bool:
-        return self._path(key).exists()
+        return self.path(key).exists()
 
     def take(self, store: Store, key: str, size: int) -> None:
         """Fetch a whole object from the store. `size` may be an underestimate."""
@@ -71,8 +71,8 @@ class NodeCache:
             finally:
                 os.close(file)
             if fetched and self._make_room(fetched):
-                self._path(key).parent.mkdir(exist_ok=True)
-                unfinished.replace(self._path(key))
+                self.path(key).parent.mkdir(exist_ok=True)
+                unfinished.replace(self.path(key))
         except OSError:
             return
         finally:
@@ -81,7 +81,7 @@ class NodeCache:
     def discard(self, key: str) -> bool:
         """Forget an object whose bytes turned out wrong; False when it is not kept here."""
         try:
-            self._path(key).unlink()
+            self.path(key).unlink()
         except OSError:
             return False
         return True
@@ -133,7 +133,8 @@ class NodeCache:
                     found = kept.stat()
                     yield _Kept(found.st_mtime, found.st_size, kept.path)
 
-    def _path(self, key: str) -> Path:
+    def path(self, key: str) -> Path:
+        """Where the object is, if it is kept here."""
         name = hash_of_key(key)
         return self._folder / name[:2] / name
 

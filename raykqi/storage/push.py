@@ -8,7 +8,7 @@ makes data visible: the caller journals the tree that a push returns.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from pathlib import Path
 

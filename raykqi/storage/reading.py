@@ -7,8 +7,11 @@ raises `damaged` when it differs.
 from __future__ import annotations
 
 import os
+import threading
+from collections import defaultdict
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from raykqi.errors import Damaged, ObjectMissing, RaykqiError, StorageDenied
 from raykqi.settings import Settings
@@ -28,8 +31,10 @@ class ObjectReader:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._foreign = ForeignStores(settings)
-        remote = store.local_path("blobs") is None
-        self._cache = NodeCache(settings.cache_dir, settings.cache_bytes) if remote and settings.cache_bytes else None
+        self.is_remote = store.local_path("blobs") is None
+        cached = self.is_remote and settings.cache_bytes
+        self._cache = NodeCache(settings.cache_dir, settings.cache_bytes) if cached else None
+        self._keeping: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def get(self, key: str, start: int, end: int) -> bytes:
         missing: ObjectMissing | None = None
@@ -62,8 +67,12 @@ class ObjectReader:
     def keep(self, key: str, size: int) -> None:
         """Have the whole object on this machine, if it may be kept: most of it is about to be read."""
         if self._cache and not is_external(key):
-            with suppress(ObjectMissing):  # whoever reads it will be told
+            with self._keeping[key], suppress(ObjectMissing):  # whoever reads it will be told
                 self._cache.take(self._store, key, size)
+
+    def kept_path(self, key: str) -> Path | None:
+        """Where the cache has the object, or had it a moment ago."""
+        return self._cache.path(key) if self._cache and self._cache.holds(key) else None
 
     def discard(self, key: str) -> bool:
         """Called for wrong bytes; whether they came from the cache and are worth another try."""

@@ -100,6 +100,8 @@ def target_error(target: Path, error: OSError) -> RaykqiError:
         return StorageFull(f"no space left for {target}", hint="Free some space, or pull elsewhere; nothing was left.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StorageDenied(what, hint="Pull to a folder that you may write to.")
+    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+        return TargetNotEmpty(f"something came to lie in {target}", hint="Give a new folder, or allow overwriting.")
     if error.errno in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):
         return InvalidInput(what, hint="The file system there does not take this name; pull elsewhere.")
     return StorageError(what, hint="Check the disk, or pull elsewhere.")
