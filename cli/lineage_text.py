@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ from cli.session import Session
 from cli.table import Column
 from cli.values import short_ids, show_local
 from raykqi.errors import InvalidInput
+from raykqi.rendering import drawing
 from raykqi.rendering.table import DifferenceRow, Row, ancestries_to_rows, to_rows
 
 if TYPE_CHECKING:
@@ -20,18 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "as_text", "format_for", "show_difference", "show_lineage", "show_path"]
 
-FORMATS = ("table", "json", "dot", "mermaid", "svg", "openlineage")
-ENDINGS = {
-    ".json": "json",
-    ".dot": "dot",
-    ".gv": "dot",
-    ".mmd": "mermaid",
-    ".mermaid": "mermaid",
-    ".svg": "svg",
-    ".ndjson": "openlineage",
-    ".jsonl": "openlineage",
-}
-PRODUCER = "urn:raykqi"
+FORMATS = ("table", *drawing.FORMATS)
 LINEAGE_COLUMNS = (
     Column("", style="dim"),
     Column("ID", style="cyan"),
@@ -61,24 +49,13 @@ def format_for(given: str | None, output: str | None, json_wanted: bool) -> str:
         return given.strip().lower()
     if output is None:
         return "json" if json_wanted else "table"
-    told = [format_ for ending, format_ in ENDINGS.items() if output.lower().endswith(ending)]
-    if not told:
-        raise InvalidInput(
-            f"{output!r} does not tell a format", hint=f"End it in {', '.join(ENDINGS)}, or give --format."
-        )
-    return told[0]
+    return drawing.format_of(output)
 
 
 def as_text(lineage: Lineage, format_: str, url: str) -> str:
     """`url` names the workspace: it is the namespace of OpenLineage events."""
-    writers: dict[str, Callable[[], str]] = {
-        "json": lambda: _json(lineage),
-        "dot": lambda: _dot(lineage),
-        "mermaid": lambda: _mermaid(lineage),
-        "svg": lambda: _svg(lineage),
-        "openlineage": lambda: _openlineage(lineage, url),
-    }
-    return writers[format_]()
+    text = drawing.draw(lineage, format_, namespace=url)
+    return f"{text}\n" if format_ == "text" else text
 
 
 def show_lineage(session: Session, lineage: Lineage) -> None:
@@ -139,35 +116,3 @@ def _state(node: DataNode) -> str:
 def _difference(row: DifferenceRow, found: Ancestries, short: dict[str, str]) -> list[str]:
     side = short[found.left if row.side == "left" else found.right]
     return [side, row.kind, short[row.id], row.title, row.state]
-
-
-def _json(lineage: Lineage) -> str:
-    from raykqi.rendering.records import to_json
-
-    return json.dumps(to_json(lineage), ensure_ascii=False, indent=2) + "\n"
-
-
-def _dot(lineage: Lineage) -> str:
-    from raykqi.rendering.dot import to_dot
-
-    return to_dot(lineage)
-
-
-def _mermaid(lineage: Lineage) -> str:
-    from raykqi.rendering.mermaid import to_mermaid
-
-    return to_mermaid(lineage)
-
-
-def _svg(lineage: Lineage) -> str:
-    from raykqi.rendering.svg import to_svg
-
-    return to_svg(lineage)
-
-
-def _openlineage(lineage: Lineage, url: str) -> str:
-    """One event a line."""
-    from raykqi.rendering.openlineage import to_openlineage
-
-    events = to_openlineage(lineage, namespace=url, producer=PRODUCER)
-    return "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)

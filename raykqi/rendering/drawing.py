@@ -13,11 +13,25 @@ __all__ = ["FORMATS", "draw", "format_of"]
 
 FORMATS = ("text", "json", "dot", "mermaid", "svg", "openlineage")
 PRODUCER = "urn:raykqi:raykqi"
-_ENDINGS = {".json": "json", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".svg": "svg", ".txt": "text"}
+_ENDINGS = {
+    ".json": "json",
+    ".dot": "dot",
+    ".gv": "dot",
+    ".mmd": "mermaid",
+    ".mermaid": "mermaid",
+    ".svg": "svg",
+    ".txt": "text",
+    ".ndjson": "openlineage",
+    ".jsonl": "openlineage",
+}
 
 
 def draw(lineage: Lineage, format: str = "text", *, namespace: str = "raykqi") -> str:  # noqa: A002
-    """The lineage in one of FORMATS; `namespace` is where OpenLineage files its jobs."""
+    """The lineage in one of FORMATS; `namespace` is where OpenLineage files its jobs.
+
+    OpenLineage comes as newline-delimited JSON, one event a line. All but `text`, which is made to
+    be printed, ends its last line, as a file should.
+    """
     if format not in FORMATS:
         raise InvalidInput(f"there is no format {format!r}", hint=f"Choose one of {', '.join(FORMATS)}.")
     drawing: dict[str, Callable[[], str]] = {
@@ -50,7 +64,7 @@ def _text(lineage: Lineage) -> str:
 def _json(lineage: Lineage) -> str:
     from raykqi.rendering.records import to_json
 
-    return json.dumps(to_json(lineage), ensure_ascii=False, indent=2)
+    return json.dumps(to_json(lineage), ensure_ascii=False, indent=2) + "\n"
 
 
 def _dot(lineage: Lineage) -> str:
@@ -75,4 +89,4 @@ def _openlineage(lineage: Lineage, namespace: str) -> str:
     from raykqi.rendering.openlineage import to_openlineage
 
     events = to_openlineage(lineage, namespace=namespace, producer=PRODUCER)
-    return json.dumps(events, ensure_ascii=False, indent=2)
+    return "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in events)

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+import raykqi
 from tests.e2e.cli.conftest import CommandLine
 
 
@@ -87,10 +88,22 @@ def test_every_format_can_be_printed(cli: CommandLine, chain: Chain) -> None:
     assert chain.raw in data_ids(shown("json"))
     events = [json.loads(line) for line in shown("openlineage").splitlines()]
     assert [event["eventType"] for event in events] == ["START", "COMPLETE"] * 3
+    assert {event["job"]["namespace"] for event in events} == {str(cli.folder / ".raykqi")}
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "dot", "mermaid", "svg", "openlineage"])
+def test_a_format_is_the_same_text_as_in_python(cli: CommandLine, chain: Chain, format_: str) -> None:
+    with raykqi.open(cli.folder / ".raykqi") as workspace:
+        drawn = raykqi.draw(workspace.lineage(chain.model), format_, namespace=workspace.url)
+
+    assert cli.ok("lineage", "show", chain.model, "-n", "all", "--format", format_).text.rstrip("\n") == drawn.rstrip(
+        "\n"
+    )
 
 
 @pytest.mark.parametrize(
-    ("ending", "beginning"), [("svg", "<svg"), ("dot", "digraph"), ("mmd", "flowchart"), ("json", "{"), ("ndjson", "{")]
+    ("ending", "beginning"),
+    [("svg", "<svg"), ("dot", "digraph"), ("mmd", "flowchart"), ("json", "{"), ("ndjson", "{"), ("txt", "● model")],
 )
 def test_the_ending_of_a_file_tells_the_format(cli: CommandLine, chain: Chain, ending: str, beginning: str) -> None:
     cli.ok("lineage", "show", chain.model, "-o", f"系譜.{ending}")
