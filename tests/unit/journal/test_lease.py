@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
@@ -33,8 +33,8 @@ def bucket() -> OverwritingStore:
     return OverwritingStore(uuid.uuid4().hex)
 
 
-def lease(store: MemoryStore, kind: Kind = "embedded", url: str = "", *, ttl: float = TTL) -> Lease:
-    return Lease(this_owner(kind, url=url, user="sato"), store, ttl=ttl, settle=SETTLE)
+def lease(store: MemoryStore, kind: Kind = "embedded", url: str = "", *, ttl: float = TTL, idle: float = LONG) -> Lease:
+    return Lease(this_owner(kind, url=url, user="sato"), store, ttl=ttl, settle=SETTLE, idle=idle)
 
 
 def text(nonce: str, process: Process, *, counter: int = 0, kind: Kind = "embedded", url: str = "") -> bytes:
@@ -221,6 +221,119 @@ def test_an_owner_that_cannot_renew_stops_before_others_may_begin() -> None:
     with pytest.raises(Fenced):
         mine.check()
     mine.close()
+
+
+def test_an_idle_program_gives_the_lease_back_and_takes_it_again_for_its_next_batch(bucket: OverwritingStore) -> None:
+    mine, other = lease(bucket, ttl=3600, idle=0.2), lease(bucket, ttl=3600)
+    with mine.held(PATIENT):
+        pass
+
+    other.acquire(PATIENT)
+
+    assert not mine.is_held
+    other.release()
+    with mine.held(PATIENT):
+        mine.check()
+    mine.close()
+    assert not bucket.exists("lease.json")
+
+
+def test_a_long_batch_keeps_the_lease_however_idle_it_seems(bucket: OverwritingStore) -> None:
+    mine, other = lease(bucket, idle=0.05), lease(bucket)
+    with mine.held(PATIENT):
+        pass
+
+    with mine.held(PATIENT):
+        with pytest.raises(WorkspaceOwned):
+            other.acquire(2 * TTL)
+        mine.check()
+    mine.close()
+
+
+def test_what_was_taken_outside_of_a_batch_is_kept_until_it_is_released(bucket: OverwritingStore) -> None:
+    mine, other = lease(bucket, idle=0.05), lease(bucket)
+    mine.acquire(PATIENT)
+    with mine.held(0):
+        pass
+
+    with pytest.raises(WorkspaceOwned):
+        other.acquire(2 * TTL)
+
+    mine.check()
+    mine.close()
+
+
+def test_a_server_keeps_its_lease_between_batches(bucket: OverwritingStore) -> None:
+    server, other = lease(bucket, "server", "http://gpu1:8265", idle=0.05), lease(bucket)
+    with server.held(PATIENT):
+        pass
+
+    with pytest.raises(WorkspaceOwned, match="the server at http://gpu1:8265"):
+        other.acquire(2 * TTL)
+
+    server.check()
+    server.close()
+
+
+class SlowToDelete(OverwritingStore):
+    """Waits before it deletes the lease, until it is told to go on."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.is_deleting, self.may_go_on = threading.Event(), threading.Event()
+
+    def delete(self, keys: Iterable[str]) -> None:
+        self.is_deleting.set()
+        self.may_go_on.wait(60)
+        super().delete(keys)
+
+
+def test_a_batch_that_begins_while_the_lease_is_given_back_takes_it_anew() -> None:
+    bucket = SlowToDelete(uuid.uuid4().hex)
+    mine = lease(bucket, ttl=LONG, idle=0.05)
+    with mine.held(PATIENT):
+        pass
+    assert bucket.is_deleting.wait(60)
+    before = bucket.get("lease.json")
+    threading.Timer(0.2, bucket.may_go_on.set).start()
+
+    with mine.held(PATIENT):
+        mine.check()
+        assert bucket.get("lease.json") != before
+    mine.close()
+
+
+def test_storage_that_is_away_when_an_idle_lease_is_given_back_costs_no_more_than_a_term() -> None:
+    bucket = GoesAway(uuid.uuid4().hex)
+    mine, other = lease(bucket, idle=0.05), lease(bucket)
+    with mine.held(PATIENT):
+        bucket.away = True
+        heartbeat = mine._heartbeat
+    assert heartbeat is not None
+    heartbeat.join(10)
+    bucket.away = False
+
+    other.acquire(PATIENT)
+
+    assert not mine.is_held
+    other.close()
+    mine.close()
+
+
+def test_that_storage_overwrites_is_said_once_and_only_to_those_who_write(
+    bucket: OverwritingStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine, other = lease(bucket, ttl=LONG), lease(bucket, ttl=LONG)
+    assert caplog.messages == []
+
+    for one in (mine, other, mine):
+        one.acquire(PATIENT)
+        one.release()
+
+    assert [message for message in caplog.messages if "overwrites objects silently" in message] == [
+        f"{bucket.url} overwrites objects silently: only a lease keeps two writers apart there. "
+        "Storage that honours If-None-Match is safer."
+    ]
 
 
 def test_many_who_begin_at_once_have_one_owner_at_a_time(bucket: OverwritingStore) -> None:
