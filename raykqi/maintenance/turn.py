@@ -2,6 +2,9 @@
 
 In a local folder that is a file lock, which the kernel takes from a process that dies. Elsewhere an
 object says who collects; it is overruled when its process is dead, or when it has been there for a day.
+
+Whoever overrules, and everybody where storage overwrites silently, waits after writing and reads back:
+another one who also found the place free has written by then, or knows that it was too slow.
 """
 
 from __future__ import annotations
@@ -11,13 +14,13 @@ import os
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from raykqi.errors import Conflict, ObjectExists, ObjectMissing
-from raykqi.journal.processes import Process, is_dead, this_process
+from raykqi.journal.processes import Process, boot_seconds, is_dead, this_process
 from raykqi.storage.filesystem import Store
 from raykqi.storage.filesystem_local_errors import named
 
@@ -26,6 +29,7 @@ __all__ = ["KEY", "turn_to_collect"]
 KEY = "gc.json"
 LOCK = "gc.lock"
 ABANDONED = 24 * 3600.0
+SETTLE = 2.0  # twice as long as looking and writing may take
 
 
 class _Turn(msgspec.Struct, frozen=True):
@@ -34,10 +38,10 @@ class _Turn(msgspec.Struct, frozen=True):
     process: Process
 
 
-def turn_to_collect(store: Store, user: str) -> AbstractContextManager[None]:
+def turn_to_collect(store: Store, user: str, *, settle: float = SETTLE) -> AbstractContextManager[None]:
     """Nobody else collects meanwhile; `Conflict` when somebody does."""
     lock = store.local_path(LOCK)
-    return _locked(lock) if lock else _claimed(store, user)
+    return _locked(lock) if lock else _claimed(store, user, settle)
 
 
 @contextmanager
@@ -57,19 +61,41 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _claimed(store: Store, user: str) -> Iterator[None]:
+def _claimed(store: Store, user: str, settle: float) -> Iterator[None]:
     text = msgspec.json.encode(_Turn(secrets.token_hex(8), user, this_process()))
-    try:
-        store.create(KEY, text)
-    except ObjectExists:
-        _refuse_the_living(store)
-        store.put(KEY, text)
+    _claim(store, text, settle)
     try:
         yield
     finally:
-        with suppress(ObjectMissing):
-            if store.get(KEY) == text:
-                store.delete([KEY])
+        _withdraw(store, text)
+
+
+def _claim(store: Store, text: bytes, settle: float) -> None:
+    looked = boot_seconds()
+    try:
+        store.create(KEY, text)
+        if store.creates_exclusively:
+            return
+    except ObjectExists:
+        looked = boot_seconds()
+        _refuse_the_living(store)
+        store.put(KEY, text)
+    is_slow = boot_seconds() - looked > settle / 2
+    time.sleep(settle)
+    if _read(store) != text:
+        _refuse_the_living(store)
+        raise Conflict(f"another collection of {store.url} began at the same time", hint="Run `raykqi gc` again.")
+    if is_slow:
+        _withdraw(store, text)
+        raise Conflict(
+            f"{store.url} was too slow to tell whether another collection began at the same time",
+            hint="Run `raykqi gc` again.",
+        )
+
+
+def _withdraw(store: Store, text: bytes) -> None:
+    if _read(store) == text:
+        store.delete([KEY])
 
 
 def _refuse_the_living(store: Store) -> None:
@@ -83,3 +109,10 @@ def _refuse_the_living(store: Store) -> None:
             f"{other.user} collects already (process {other.process.pid} on {other.process.host})",
             hint=f"Wait until it ends; if it was killed, delete {store.url}/{KEY}.",
         )
+
+
+def _read(store: Store) -> bytes | None:
+    try:
+        return store.get(KEY)
+    except ObjectMissing:
+        return None
