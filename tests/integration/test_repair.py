@@ -68,6 +68,23 @@ def test_pushing_the_same_files_again_heals_what_was_set_aside(workspace: Worksp
         assert read(workspace, data, "hit") == b"hit!" * 100
 
 
+def test_gc_deletes_what_was_set_aside_only_after_it_was_healed(workspace: Workspace, source: Path) -> None:
+    with workspace:
+        data = workspace.push(source).id
+        flip_in_pack(workspace, b"hit!")
+        workspace.fsck(deep=True, repair=True)
+
+        assert workspace.gc(grace_seconds=0).objects == ()
+        assert read(workspace, data, "good") == b"good" * 100
+        workspace.push(source)
+        collected = workspace.gc(grace_seconds=0)
+
+        assert [key.partition("/")[0] for key in collected.objects] == ["damaged"]
+        assert not any(path.is_file() for path in Path(workspace.url, "damaged").rglob("*"))
+        assert workspace.fsck(deep=True).clean
+        assert read(workspace, data, "hit") == b"hit!" * 100
+
+
 def test_a_deep_check_names_imported_files_that_changed(workspace: Workspace, source: Path) -> None:
     with workspace:
         data = workspace.import_(source.as_uri()).id

@@ -37,6 +37,20 @@ def test_young_objects_are_left_alone(store: Store) -> None:
     assert len(unreferenced(store, [], now=youngest + 61, grace_seconds=60)) == 2
 
 
+def test_what_was_set_aside_is_collected_once_its_object_is_back(store: Store) -> None:
+    live = push_bytes(store, {"a": b"healed", "b": b"1" * BLOB_MIN}).tree.hash
+    healed, lost = sorted(read_tree(store, live).objects())
+    for key in (healed, lost, tree_key(live)):
+        store.put(f"damaged/{key}", b"bad bytes")
+    store.delete([lost])
+    youngest = max(item.modified for item in store.list("damaged"))
+
+    assert unreferenced(store, [live], now=youngest + 59, grace_seconds=60) == []
+    garbage = [item.key for item in unreferenced(store, [live], now=LATER, grace_seconds=60)]
+
+    assert garbage == [f"damaged/{healed}", f"damaged/{tree_key(live)}"]
+
+
 @pytest.mark.parametrize("damage", ["missing", "damaged"])
 def test_a_live_tree_that_cannot_be_read_stops_the_collection(store: Store, damage: str) -> None:
     live = push_bytes(store, {"a": b"1"}).tree.hash
