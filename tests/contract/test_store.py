@@ -208,6 +208,9 @@ def test_of_many_creators_one_wins(store: Store) -> None:
 
 
 def test_creators_of_the_same_bytes_all_win(store: Store) -> None:
+    if not store.creates_exclusively:
+        pytest.skip("of several writers of one object rclone shows each what the others have half done")
+
     answers = at_once(lambda _: store.create("race", b"same"))
 
     assert answers == [None] * THREADS

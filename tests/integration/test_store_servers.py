@@ -65,7 +65,7 @@ def test_a_stream_that_the_server_forgot_is_not_half_there(
 
 def test_a_stream_waits_for_a_server_that_takes_nothing(proxy: FaultProxy, store: Store) -> None:
     """At most 8 parts of 16 MiB are under way, with one waiting and one growing."""
-    taking, exhausted = threading.Event(), threading.Event()
+    arrived, taking, exhausted = threading.Semaphore(0), threading.Event(), threading.Event()
     taken = 0
 
     def parts() -> Iterator[bytes]:
@@ -78,14 +78,16 @@ def test_a_stream_waits_for_a_server_that_takes_nothing(proxy: FaultProxy, store
         exhausted.set()
 
     def hold(exchange: Exchange) -> None:
+        arrived.release()
         taking.wait(60)
         exchange.pass_on()
 
     proxy.order(hold, method="PUT", key="partNumber", times=None)
     with ThreadPoolExecutor() as pool:
         upload = pool.submit(store.put_stream, "large", parts())
-        assert not exhausted.wait(2)
-        assert 8 * 16 <= taken <= 11 * 16
+        assert all(arrived.acquire(timeout=30) for _ in range(8))
+        assert not exhausted.wait(1)
+        assert taken <= 11 * 16
         taking.set()
         assert isinstance(upload.exception(), InterruptedError)
 
