@@ -1,4 +1,4 @@
-"""P1, P2, P5, P8: a process is killed with SIGKILL at random moments, again and again, on one growing workspace.
+"""P1, P2, P5: a process is killed with SIGKILL at random moments, again and again, on one growing workspace.
 
 After each kill every acknowledged change is there, an unacknowledged one is there whole or not at
 all, fsck has nothing to say and the journal makes the same index; also when the index file was
@@ -101,7 +101,8 @@ class Crashes:
             if actual == expected[1]:
                 self.model = after
 
-    def verify(self, opened: Opened) -> None:
+    def verify(self, opened: Opened, *, may_repair: bool) -> None:
+        """Only a flipped bit may have to be repaired: what a killed process leaves is sound as it is."""
         self.settle(opened)
         found = opened.ws.find()
         assert {d.id: ({str(t) for t in d.tags}, d.status) for d in found} == {
@@ -109,8 +110,9 @@ class Crashes:
         }
         for id_ in self.chance.sample(self.model.listed(), min(8, len(self.model.listed()))):
             self.read(opened, id_)
-        mended = opened.ws.fsck(repair=True).problems
-        assert [problem for problem in mended if problem.object != str(self.lab.index_file)] == []
+        if may_repair:
+            mended = opened.ws.fsck(repair=True).problems
+            assert [problem for problem in mended if problem.object != str(self.lab.index_file)] == []
         check(opened)
 
     def read(self, opened: Opened, id_: str) -> None:
@@ -160,8 +162,9 @@ def crash(lab: Lab, *, kills: int, seed: int) -> None:
     harms = cycle([leave, delete, leave, cut_off, leave, flip_bit])
     for _ in range(kills):
         crashes.round()
-        next(harms)(lab, crashes.chance)
-        crashes.verify(lab.open())
+        harm = next(harms)
+        harm(lab, crashes.chance)
+        crashes.verify(lab.open(), may_repair=harm is flip_bit)
         lab.close()
     assert crashes.acknowledged >= 5 * kills
     opened = lab.open()
@@ -169,16 +172,14 @@ def crash(lab: Lab, *, kills: int, seed: int) -> None:
     for id_ in crashes.model.listed():
         crashes.read(opened, id_)
     check(opened, deep=True)
-    runs = opened.parts.keeper.index.rows("SELECT DISTINCT status FROM run")
-    assert runs == [("done",)]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_p1_p2_p5_p8_a_process_killed_at_any_moment_loses_nothing_acknowledged(lab: Lab, seed: int) -> None:
+def test_p1_p2_p5_a_process_killed_at_any_moment_loses_nothing_acknowledged(lab: Lab, seed: int) -> None:
     crash(lab, kills=8, seed=seed)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(10, 15))
-def test_p1_p2_p5_p8_processes_killed_at_two_hundred_moments(lab: Lab, seed: int) -> None:
+def test_p1_p2_p5_processes_killed_at_two_hundred_moments(lab: Lab, seed: int) -> None:
     crash(lab, kills=40, seed=seed)

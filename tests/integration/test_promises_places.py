@@ -182,14 +182,3 @@ def test_p7_what_was_purged_and_removed_keeps_its_place_in_the_lineage(place: La
         "trained on the wrong split",
     }
     assert ancestry.path(photos.id, score.id)[0::2] == (photos.id, model.id, score.id)
-
-
-def test_p8_every_run_in_the_index_has_ended(place: Lab) -> None:
-    opened = place.open()
-    opened.ws.push(place.files("photos", PHOTOS))
-    with pytest.raises(InUse):
-        data = opened.ws.push(place.files("model", MODEL))
-        opened.ws.push(place.files("score", {"s": b"1"}), inputs={"model": data.id})
-        opened.ws.remove(data.id, "not needed")
-
-    assert opened.parts.keeper.index.rows("SELECT DISTINCT status FROM run") == [("done",)]
