@@ -18,7 +18,6 @@ __all__ = ["Unpackers"]
 
 # Two keep a file system busy; more wait for each other in its journal.
 MOST = 2
-PATIENCE = 5.0  # seconds for a process to end by itself
 PROGRAM = """
 import sys
 sys.path[:] = sys.argv[3:]
@@ -32,12 +31,12 @@ class Unpackers:
 
     def __init__(self, target: Path, umask: int) -> None:
         self._idle: SimpleQueue[subprocess.Popen[bytes] | None] = SimpleQueue()
-        self._all: list[subprocess.Popen[bytes]] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
         for _ in range(min(MOST, os.cpu_count() or 1)):
             process = _start(target, umask)
             self._idle.put(process)
             if process:
-                self._all.append(process)
+                self.processes.append(process)
 
     def do(self, job: Job) -> Answer | None:
         process = self._idle.get()
@@ -52,17 +51,11 @@ class Unpackers:
         return answer
 
     def close(self) -> None:
-        for process in self._all:
-            with contextlib.suppress(OSError):
-                cast("BinaryIO", process.stdin).close()
-        for process in self._all:
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            finally:
-                cast("BinaryIO", process.stdout).close()
+        """Every answer is in, or nobody waits for it any more: there is nothing to end gracefully."""
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.communicate()
 
 
 def _start(target: Path, umask: int) -> subprocess.Popen[bytes] | None:
