@@ -22,16 +22,19 @@ from raykqi import errors
 from raykqi.errors import RaykqiError
 
 if TYPE_CHECKING:
-    from raykqi.domain.data import Data
+    from raykqi.domain.data import Data, DataQuery, Page
     from raykqi.domain.lineage import Lineage
     from raykqi.rendering.drawing import draw
     from raykqi.workspace import Workspace
 
-__all__ = ["Data", "Lineage", "RaykqiError", "Workspace", "__version__", "draw", "errors", "init", "open"]
+__all__ = ["Data", "DataQuery", "Lineage", "Page", "RaykqiError", "Workspace"]
+__all__ += ["__version__", "draw", "errors", "init", "open"]
 __version__ = "0.1.0"
 
 _LATER = {
     "Data": "raykqi.domain.data",
+    "DataQuery": "raykqi.domain.data",
+    "Page": "raykqi.domain.data",
     "Lineage": "raykqi.domain.lineage",
     "Workspace": "raykqi.workspace",
     "draw": "raykqi.rendering.drawing",
@@ -52,12 +55,15 @@ def init(url: str | Path) -> None:
     create_workspace(str(url), Settings.from_env())
 
 
-def open(url: str | Path | None = None) -> Workspace:  # noqa: A001
-    """Open the workspace at `url`, else at RAYKQI_WORKSPACE, else at the nearest `.raykqi` folder."""
+def open(url: str | Path | None = None, *, for_repair: bool = False) -> Workspace:  # noqa: A001
+    """Open the workspace at `url`, else at RAYKQI_WORKSPACE, else at the nearest `.raykqi` folder.
+
+    One with a damaged journal is refused, unless it is opened `for_repair`: to `fsck`, `snapshot` or `rebuild` it.
+    """
     from raykqi.opening import find_workspace, open_parts
     from raykqi.settings import Settings
     from raykqi.workspace import Workspace
 
     settings = Settings.from_env()
     where = str(url) if url is not None else find_workspace(settings, Path.cwd())
-    return Workspace(open_parts(where, settings), settings)
+    return Workspace(open_parts(where, settings, for_repair=for_repair), settings)

@@ -27,6 +27,7 @@
     │   ├── ObjectMissing            404  6
     │   └── ObjectExists             409  6   exclusive creation found something there
     └── Damaged                      500  7   bytes that are not what their name says
+        └── JournalBehind            500  7   the journal ends before entries that were seen in it
 
 A message names the thing and the value; `hint` says what to do next.
 """
@@ -43,6 +44,7 @@ __all__ = [
     "InvalidInput",
     "InvalidQuery",
     "InvalidTag",
+    "JournalBehind",
     "NotFound",
     "ObjectExists",
     "ObjectMissing",
@@ -191,3 +193,7 @@ class ObjectExists(StorageError):
 
 class Damaged(RaykqiError):
     exit_code = 7
+
+
+class JournalBehind(Damaged):
+    pass

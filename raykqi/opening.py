@@ -69,8 +69,11 @@ def create_workspace(url: str, settings: Settings, *, clock: Clock | None = None
     return description
 
 
-def open_parts(url: str, settings: Settings, *, clock: Clock | None = None) -> Parts:
-    """Everything that an embedded workspace is made of, with the index up to date."""
+def open_parts(url: str, settings: Settings, *, clock: Clock | None = None, for_repair: bool = False) -> Parts:
+    """Everything that an embedded workspace is made of, with the index up to date.
+
+    `for_repair` opens it even when its journal is damaged; what needs the index then fails.
+    """
     with ExitStack() as undo:
         store = open_store(url, settings)
         undo.callback(store.close)
@@ -90,7 +93,11 @@ def open_parts(url: str, settings: Settings, *, clock: Clock | None = None) -> P
             lock_timeout=settings.lock_timeout,
             freshness=0.0 if near else REMOTE_FRESHNESS,
         )
-        controller.refresh()
+        try:
+            controller.refresh()
+        except Damaged:
+            if not for_repair:
+                raise
         undo.pop_all()
     return Parts(store, description, keeper, controller)
 

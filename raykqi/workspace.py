@@ -7,6 +7,7 @@ checked by the domain, decisions are taken by the controller, bytes are moved by
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,7 @@ from raykqi.domain.ids import is_id
 from raykqi.domain.tags import check_key, parse_query_tag, parse_tags
 from raykqi.domain.text import check_name, check_text
 from raykqi.engine.commands import ChangeTags, Command, Purge, Remove
-from raykqi.errors import DataGone, InvalidInput, InvalidQuery
+from raykqi.errors import Damaged, DataGone, InvalidInput, InvalidQuery
 from raykqi.opening import Parts
 from raykqi.settings import Settings
 from raykqi.storage.progress import Progress, SilentProgress
@@ -273,7 +274,7 @@ class Workspace:
         """Write the index as Parquet, so that opening elsewhere is quick and plain DuckDB can query it; its key."""
         from raykqi.maintenance.snapshots import take_snapshot
 
-        self._controller.refresh()
+        self._refresh_if_possible()
         return take_snapshot(self._store, self._keeper)
 
     def rebuild(self, *, from_snapshot: bool = True) -> None:
@@ -303,7 +304,7 @@ class Workspace:
         """Check every promise about what is stored; with `repair`, mend what can be mended."""
         from raykqi.maintenance.check import check_workspace
 
-        self._controller.refresh()
+        self._refresh_if_possible()
         return check_workspace(
             self._store, self._keeper, self._settings, deep=deep, repair=repair, progress=progress or SilentProgress()
         )
@@ -324,6 +325,10 @@ class Workspace:
 
     def _upload(self, progress: Progress | None) -> Upload:
         return Upload(self._store, self._controller, self._settings, progress or SilentProgress())
+
+    def _refresh_if_possible(self) -> None:
+        with suppress(Damaged):  # which is what the caller looks into
+            self._controller.refresh()
 
     def _read(self, read: Callable[[], Answer]) -> Answer:
         self._controller.refresh()

@@ -94,7 +94,7 @@ class Index:
             self._connect()
         except IndexDamaged as error:
             log.warning("%s", error.message)
-            self.start_over()
+            self._begin_anew()
 
     @property
     def path(self) -> Path | None:
@@ -139,6 +139,14 @@ class Index:
     def position(self) -> Position:
         values = {str(key): str(value) for key, value in self.rows("SELECT key, value FROM meta")}
         return msgspec.json.decode(values["position"], type=Position)
+
+    def _begin_anew(self) -> None:
+        try:
+            self.start_over()
+        except IndexDamaged:
+            # DuckDB still has a deleted file of this name open, for a workspace that was at this place before.
+            self._path = None
+            self.start_over()
 
     def start_over(self) -> None:
         """Throw the file away and begin an empty one."""

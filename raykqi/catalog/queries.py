@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from raykqi.catalog.index import Index, utc
-from raykqi.domain.data import Data, DataQuery, Page, TagCount, TreeRef, Upstream
+from raykqi.domain.data import Data, DataQuery, Page, TagCount, Tombstone, TreeRef, Upstream
 from raykqi.domain.ids import check_id_prefix, is_id, prefix_range
 from raykqi.domain.tags import SYSTEM_ID, SYSTEM_TIMESTAMP, SYSTEM_TRANSIENT, Tag, parse_instant
 from raykqi.errors import AmbiguousId, InvalidQuery, UnknownId
@@ -27,6 +27,10 @@ _DATA = """
     FROM data d JOIN run r ON r.number = d.run
 """
 _TAGS = "SELECT data, key, value FROM tag WHERE data IN (SELECT unnest(?::BIGINT[])) ORDER BY data, key, value"
+_TOMBSTONES = """
+    SELECT data, kind, ended_at, ended_by, reason FROM tombstone
+    WHERE data IN (SELECT unnest(?::BIGINT[])) ORDER BY data, ended_at, kind
+"""
 _HOLDS = "d.number IN (SELECT data FROM posting WHERE hash = hash(?, ?))"
 _EARLIER = "d.id < ?::UUID"
 _LATER = "d.id > ?::UUID"
@@ -190,6 +194,7 @@ def _holds(data: Data, query: DataQuery) -> bool:
 
 def _with_tags(index: Index, rows: Sequence[tuple[Any, ...]]) -> list[Data]:
     tags = tags_of(index, [row[0] for row in rows])
+    tombstones = _tombstones(index, [row[0] for row in rows if row[3] in ("purged", "removed")])
     return [
         Data(
             id=id_,
@@ -201,9 +206,17 @@ def _with_tags(index: Index, rows: Sequence[tuple[Any, ...]]) -> list[Data]:
             tree=TreeRef(tree, size, files),
             upstream=Upstream(run, plan, output),
             tags=tags.get(number, ()),
+            tombstones=tombstones.get(number, ()),
         )
         for number, id_, project, status, created, timestamp, creator, tree, size, files, run, plan, output in rows
     ]
+
+
+def _tombstones(index: Index, numbers: Sequence[int]) -> dict[int, tuple[Tombstone, ...]]:
+    found: dict[int, tuple[Tombstone, ...]] = {}
+    for number, kind, ended_at, ended_by, reason in index.rows(_TOMBSTONES, [list(numbers)]) if numbers else ():
+        found[number] = (*found.get(number, ()), Tombstone(kind, utc(ended_at), ended_by, reason))
+    return found
 
 
 def _resolve(index: Index, text: str, select: str, project: str, kind: str) -> str:

@@ -7,6 +7,7 @@ batch happened; when the entry stands but the index cannot follow, the index is 
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
@@ -66,6 +67,7 @@ class Controller:
         self._epoch, self._own = 0, ""  # of the last entry that this controller wrote, and its hash
         self._fenced: Fenced | None = None
         self._closed = False
+        self._process = os.getpid()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -73,6 +75,7 @@ class Controller:
 
     def submit(self, command: Command) -> list[Event]:
         """Do it, durably; the events that it became."""
+        self._require_own_process()
         job = _Job(command)
         with self._starting:
             if self._closed:
@@ -94,6 +97,7 @@ class Controller:
 
         A commit in progress does it itself, so nobody waits for one here.
         """
+        self._require_own_process()
         if not self.keeper.writing.acquire(blocking=not self._is_current):
             return
         try:
@@ -112,6 +116,8 @@ class Controller:
 
     def close(self) -> None:
         """Finish what was submitted, then stop."""
+        if os.getpid() != self._process:
+            return
         with self._starting:
             self._closed = True
             if self._thread is not None:
@@ -119,6 +125,11 @@ class Controller:
         if self._thread is not None:
             self._thread.join()
         self._ownership.close()
+
+    def _require_own_process(self) -> None:
+        """After a fork there is no thread that would commit, and DuckDB's own are gone as well."""
+        if os.getpid() != self._process:
+            raise Conflict("this workspace was opened in another process", hint="Open it again in this one.")
 
     def _work(self) -> None:
         while True:
@@ -160,7 +171,7 @@ class Controller:
         if self._fenced:
             raise self._fenced
         with self._ownership.held(self._lock_timeout), self.keeper.writing:
-            self.refresh()
+            self._catch_up()
             decided: list[tuple[_Job, list[Event]]] = []
             journalled = False
             try:

@@ -7,7 +7,7 @@ import itertools
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ import msgspec
 
 from raykqi.catalog.index import Connection, Index, IndexDamaged, Position
 from raykqi.domain.events import Event
-from raykqi.errors import Damaged, RaykqiError
+from raykqi.errors import Damaged, JournalBehind, RaykqiError
 from raykqi.journal.codec import Entry
 from raykqi.journal.log import Journal
 from raykqi.journal.snapshot import Snapshot, latest_snapshot
@@ -57,12 +57,13 @@ class IndexKeeper:
                 return self._apply(self.journal.tail(self._position.seq, self._position.hash))
             except IndexDamaged as error:
                 self._start_over(error.message)
-            except Damaged as error:
-                # An index of another history, say of a workspace restored from a backup, fits no entry.
-                if self.position.seq == 0:
+            except JournalBehind:
+                raise  # the index may be the only one that knows what the journal has lost
+            except Damaged:
+                # Damage beyond what the index has: it stays as it is. An index of another history fits no entry.
+                if self.position.seq == 0 or self.journal.holds(self.position.seq, self.position.hash):
                     raise
-                log.info("the index does not fit the journal: %s", error)
-                self._start_over("it does not fit the journal")
+                self._start_over("it belongs to another history than the journal")
             return self.fill()
 
     def rebuild(self, *, from_snapshot: bool = True) -> None:
@@ -110,18 +111,29 @@ class IndexKeeper:
 
     def fill(self, *, from_snapshot: bool = True) -> bool:
         """Bring an empty index up to the journal's end."""
+        snapshot = self._newest_snapshot() if from_snapshot else None
         try:
-            snapshot = latest_snapshot(self._store) if from_snapshot else None
             filled = self._fill_from(snapshot)
-        except IndexDamaged:
-            raise
-        except Damaged as error:
-            if not from_snapshot:
-                raise
+        except _Unfit as error:
             log.warning("the newest snapshot is left aside: %s", error.message)
             filled = self._fill_from(None)
         self._is_whole = True
         return filled
+
+    def fill_readable(self) -> None:
+        """What can be read of a damaged journal, for those who look after it. The index stays unfit for others."""
+        with self.writing, self.advancing(postings=False) as advance:
+            with suppress(Damaged):
+                for entry in self.journal.read():
+                    advance.queue(entry)
+            advance.apply()
+
+    def _newest_snapshot(self) -> Snapshot | None:
+        try:
+            return latest_snapshot(self._store)
+        except Damaged as error:
+            log.warning("the newest snapshot is left aside: %s", error.message)
+            return None
 
     def _wait_until_whole(self) -> None:
         if not self._is_whole:
@@ -142,9 +154,7 @@ class IndexKeeper:
     def _fill_tables(self, snapshot: Snapshot | None) -> bool:
         with self.advancing(postings=False) as advance:
             if snapshot:
-                from raykqi.catalog.snapshot import load_snapshot
-
-                advance.position = load_snapshot(snapshot, advance.connection)
+                advance.position = self._load(snapshot, advance.connection)
             start = advance.position
             for entry in self.journal.read(start.seq, start.hash if start.seq else None):
                 advance.queue(entry)
@@ -155,6 +165,18 @@ class IndexKeeper:
 
             sort_postings(advance.connection)
         return True
+
+    def _load(self, snapshot: Snapshot, connection: Connection) -> Position:
+        from raykqi.catalog.snapshot import load_snapshot
+
+        if not self.journal.holds(snapshot.seq, snapshot.hash):
+            raise _Unfit(f"the one at entry {snapshot.seq} belongs to another history than the journal")
+        try:
+            return load_snapshot(snapshot, connection)
+        except IndexDamaged:
+            raise
+        except Damaged as error:
+            raise _Unfit(error.message) from error
 
     def _apply(self, entries: Iterable[Entry]) -> bool:
         entries = iter(entries)
@@ -174,6 +196,10 @@ class IndexKeeper:
         self._times_begun += 1
         self._position = None
         self.index.start_over()
+
+
+class _Unfit(Damaged):
+    """A snapshot that cannot be used; the journal can."""
 
 
 class Advance:

@@ -62,7 +62,8 @@ class Upload:
         tags: tuple[Tag, ...],
         inputs: tuple[RunInput, ...],
     ) -> Data:
-        deadline = time.monotonic() + PATIENCE
+        deadline = float("inf")
+        self._controller.refresh()
         while True:
             generation = self._controller.keeper.position.generation
             try:
@@ -79,6 +80,8 @@ class Upload:
             except (UploadStale, ObjectMissing) as error:
                 if isinstance(error, ObjectMissing) and not self._is_collecting(generation):
                     raise
+                # Patience begins at the first refusal: what came before was the transfer.
+                deadline = min(deadline, time.monotonic() + PATIENCE)
                 if time.monotonic() > deadline:
                     hint = "Push again; if a collection was interrupted, `raykqi gc` ends it."
                     raise UploadStale(f"a collection is deleting what this upload needs: {error}", hint=hint) from error

@@ -9,7 +9,8 @@ import msgspec
 
 from raykqi.domain.tags import Tag
 
-__all__ = ["Data", "DataQuery", "DataStatus", "Page", "TagChange", "TagCount", "TreeRef", "Upstream"]
+__all__ = ["Data", "DataQuery", "DataStatus", "Page", "TagChange", "TagCount"]
+__all__ += ["Tombstone", "TreeRef", "Upstream"]
 
 DataStatus = Literal["processing", "done", "failed", "purged", "removed"]
 
@@ -30,6 +31,15 @@ class Upstream(msgspec.Struct, frozen=True, gc=False):
     output: str
 
 
+class Tombstone(msgspec.Struct, frozen=True):
+    """What remains of data that was purged or removed: when, by whom, why."""
+
+    kind: Literal["purged", "removed"]
+    at: datetime
+    by: str
+    reason: str
+
+
 class Data(msgspec.Struct, frozen=True, gc=False):
     id: str
     project: str
@@ -40,6 +50,7 @@ class Data(msgspec.Struct, frozen=True, gc=False):
     tree: TreeRef
     upstream: Upstream
     tags: tuple[Tag, ...] = ()
+    tombstones: tuple[Tombstone, ...] = ()
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from raykqi.domain.data import DataStatus
+from raykqi.domain.data import DataStatus, Tombstone
 from raykqi.domain.tags import Tag
 
 __all__ = ["Ancestries", "DataNode", "Edge", "Lineage", "RunNode", "Tombstone"]
@@ -25,15 +25,6 @@ RunStatus = Literal[
     "failed",
     "invalidated",
 ]
-
-
-class Tombstone(msgspec.Struct, frozen=True):
-    """What remains of data that was purged or removed: when, by whom, why."""
-
-    kind: Literal["purged", "removed"]
-    at: datetime
-    by: str
-    reason: str
 
 
 class DataNode(msgspec.Struct, frozen=True):

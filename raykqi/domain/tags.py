@@ -55,6 +55,11 @@ def parse_tag(text: str) -> Tag:
             f"tag {_quote(text)} begins with {_SYSTEM_PREFIX!r}, which only the system sets",
             hint="Choose a key without `raykqi#` or `knit#`.",
         )
+    if tag.key.startswith("!"):
+        raise InvalidTag(
+            f"tag {_quote(text)} begins with '!', which means «without» where one asks for tags",
+            hint="Choose a key that begins otherwise.",
+        )
     return tag
 
 

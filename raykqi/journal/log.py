@@ -15,14 +15,15 @@ from datetime import datetime
 from blake3 import blake3
 
 from raykqi.domain.events import Event
-from raykqi.errors import Damaged, Fenced, ObjectMissing, StorageError
-from raykqi.journal.codec import GENESIS, Entry, Torn, damaged, encode, entry_key
+from raykqi.errors import Damaged, Fenced, JournalBehind, ObjectMissing, StorageError
+from raykqi.journal.codec import GENESIS, Entry, Torn, encode, entry_key
 from raykqi.journal.layout import Segment, covering, list_segments, look
 from raykqi.journal.processes import boot_seconds
 from raykqi.journal.reading import Chain, frames, segment_frames, whole
 from raykqi.journal.segments import SETTLED_AFTER, compact
 from raykqi.journal.settling import OutcomeUnknown, fenced, is_near, place
-from raykqi.storage.filesystem import Store
+from raykqi.journal.snapshot import read_snapshot
+from raykqi.storage.filesystem import ObjectInfo, Store
 
 __all__ = ["Journal", "OutcomeUnknown"]
 
@@ -47,13 +48,16 @@ class Journal:
         self._trusts_head_for = trusts_head_for
         self._head = (0, GENESIS)
         self._head_seen = float("-inf")
+        self._unchanged: object = None
 
     def read(self, after: int = 0, prev: str | None = None) -> Iterator[Entry]:
         """Every entry after `after`, in order and verified; `prev` is the hash of `after` if known."""
         seen = boot_seconds()
         layout = look(self._store, after)
         if layout.last < after:
-            raise damaged(entry_key(after), "it is missing: the journal ends before it", after)
+            if prev is None or not self._is_kept(after, prev):
+                raise self._behind(after)
+            return
         for frame in frames(self._store, after, prev, layout):
             yield frame.entry()
             self._saw(frame.header.seq, frame.hash, seen)
@@ -66,6 +70,8 @@ class Journal:
         if covering(list_segments(self._store), after + 1):
             yield from self.read(after, prev)
             return
+        if data is None and prev is not None:
+            self._check_unchanged(after, prev)
         while data is not None:
             try:
                 frame = whole(data, chain.seq + 1)
@@ -77,6 +83,22 @@ class Journal:
             self._saw(frame.header.seq, frame.hash, seen)
             seen = boot_seconds()
             data = self._find(chain.seq + 1)
+
+    def holds(self, seq: int, digest: str) -> bool:
+        """Whether entry `seq` is the one with this hash. `Damaged` when that cannot be told."""
+        if seq == 0:
+            return digest == GENESIS
+        layout = look(self._store, seq - 1)
+        if layout.last < seq:
+            if self._is_kept(seq, digest):
+                return True
+            raise self._behind(seq)
+        try:
+            return next(frames(self._store, seq - 1, None, layout)).hash == digest
+        except Damaged:
+            if self._is_kept(seq, digest):
+                return True
+            raise
 
     def append(self, *, seq: int, epoch: int, time: datetime, prev: str, events: Sequence[Event]) -> Entry:
         """Make this entry `seq`. When it returns, the entry is durable and no other writer's can take its place.
@@ -113,14 +135,39 @@ class Journal:
 
     def _check_follows(self, seq: int, prev: str) -> None:
         """Refuse to continue another history than the one in the store, for that would break the chain for good."""
-        found = GENESIS
-        if seq > 1:
-            found = next((f.hash for f in frames(self._store, seq - 2, None, look(self._store, seq - 2))), "")
-        if found != prev:
+        if not self.holds(seq - 1, prev):
             raise Damaged(
                 f"{entry_key(seq - 1)} is not the entry that this controller has applied as {seq - 1}",
                 hint="The index belongs to another history: rebuild it with `raykqi rebuild`.",
             )
+
+    def _check_unchanged(self, seq: int, digest: str) -> None:
+        """The entry that a reader has come to is there still, and no other was put in its place."""
+        if seq == 0:
+            return
+        where: ObjectInfo | Segment | None
+        try:
+            where = self._store.info(entry_key(seq))
+        except ObjectMissing:
+            where = covering(list_segments(self._store), seq)
+        seen = (seq, digest, where)
+        if seen != self._unchanged:
+            self._check_follows(seq + 1, digest)
+            self._unchanged = seen
+
+    def _is_kept(self, seq: int, digest: str) -> bool:
+        """A snapshot knows all that an entry said which is lost itself."""
+        try:
+            return read_snapshot(self._store, seq).hash == digest
+        except (ObjectMissing, Damaged):
+            return False
+
+    def _behind(self, seq: int) -> JournalBehind:
+        return JournalBehind(
+            f"the journal of {self._store.url} ends at entry {look(self._store).last}, but entry {seq} was seen in it",
+            hint="If the workspace was replaced or restored on purpose, `raykqi rebuild --from-journal` takes it as it "
+            "is. If not, restore the journal's end from a backup; `raykqi fsck --repair` keeps what the index knows.",
+        )
 
     def _check_still_ours(self, entry: Entry) -> None:
         if not self._store.creates_exclusively:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from raykqi.catalog.compare import differing_tables
 from raykqi.catalog.index import Index, IndexDamaged
 from raykqi.controller.index_keeper import IndexKeeper
 from raykqi.domain.upkeep import Problem, Report
-from raykqi.errors import Damaged, ObjectMissing
+from raykqi.errors import Damaged, JournalBehind, ObjectMissing
 from raykqi.journal.snapshot import list_snapshots, read_snapshot
 from raykqi.maintenance.snapshots import take_snapshot
 from raykqi.settings import Settings
@@ -38,6 +39,8 @@ def check_workspace(
     problems: list[Problem] = []
     problems += _check_journal(store, keeper, repair)
     problems += _check_snapshots(store, repair)
+    if problems and keeper.position.seq == 0:
+        keeper.fill_readable()
     trees = _Trees(store, keeper, settings)
     problems += _check_trees(trees, deep, repair, progress)
     position = keeper.position
@@ -52,7 +55,8 @@ def _check_journal(store: Store, keeper: IndexKeeper, repair: bool) -> Iterable[
             made.fill(from_snapshot=False)
             while made.position.seq != keeper.position.seq:  # other processes go on writing
                 if not keeper.catch_up() | made.catch_up():
-                    break  # the journal has lost its end
+                    yield _lost_end(store, keeper, made.position.seq, repair)
+                    return
             what = _difference(keeper.index, fresh)
         except IndexDamaged:
             raise
@@ -91,6 +95,12 @@ def _journal_problem(store: Store, keeper: IndexKeeper, error: Damaged, repair: 
         repaired=saved,
         hint="`raykqi snapshot` on a machine whose index is whole keeps what the entry said; a backup restores it.",
     )
+
+
+def _lost_end(store: Store, keeper: IndexKeeper, last: int, repair: bool) -> Problem:
+    """The index knows entries that the journal lost: it is the copy to keep, never the one to make anew."""
+    error = JournalBehind(f"the journal ends at entry {last}; entries up to {keeper.position.seq} are lost in it")
+    return _journal_problem(store, keeper, error, repair)
 
 
 def _check_snapshots(store: Store, repair: bool) -> Iterable[Problem]:
@@ -132,7 +142,8 @@ class _Trees:
         """What is wrong with a tree that is needed still, after everything that was written meanwhile."""
         faults = self._verify(tree, deep)
         for _ in range(LOOKS):
-            self._keeper.catch_up()
+            with suppress(Damaged):  # told of already
+                self._keeper.catch_up()
             if not faults or self._looked_at == self._keeper.position.seq:
                 break
             self._look()

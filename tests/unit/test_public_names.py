@@ -13,7 +13,9 @@ import raykqi
 def test_the_public_names_are_these() -> None:
     assert raykqi.__all__ == [
         "Data",
+        "DataQuery",
         "Lineage",
+        "Page",
         "RaykqiError",
         "Workspace",
         "__version__",

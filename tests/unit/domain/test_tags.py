@@ -17,6 +17,11 @@ keys = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n
 )
 
 
+def test_a_key_that_could_not_be_asked_for_is_refused() -> None:
+    with pytest.raises(InvalidTag, match="means «without»"):
+        parse_tag("!stage:prod")
+
+
 @pytest.mark.parametrize(
     ("text", "key", "value"),
     [

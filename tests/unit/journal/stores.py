@@ -24,6 +24,10 @@ class CountingStore(MemoryStore):
         self.requests.append(f"exists {key}")
         return super().exists(key)
 
+    def info(self, key: str) -> ObjectInfo:
+        self.requests.append(f"info {key}")
+        return super().info(key)
+
     def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         self.requests.append(f"list {prefix}")
         return super().list(prefix, after=after)

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from raykqi.errors import Damaged
+from raykqi.errors import Damaged, JournalBehind
 from raykqi.journal.codec import GENESIS, Entry, encode, entry_key
 from raykqi.journal.log import Journal
 from raykqi.storage.filesystem import Store
@@ -58,7 +58,7 @@ def test_a_reader_that_applied_another_history_is_told(store: Store) -> None:
 def test_a_journal_that_ends_before_the_reader_is_refused(store: Store) -> None:
     fill(store, 3)
 
-    with pytest.raises(Damaged, match=r"00000005\.jsonl is damaged: it is missing: the journal ends before it"):
+    with pytest.raises(JournalBehind, match="ends at entry 3, but entry 5 was seen in it"):
         list(Journal(store).read(after=5))
 
 
@@ -176,11 +176,17 @@ def test_other_objects_in_the_folder_are_not_entries(store: Store) -> None:
     assert reasons(Journal(store).read()) == ["reason 1", "reason 2"]
 
 
-def test_looking_for_news_is_one_request_and_one_listing() -> None:
+def test_looking_for_news_is_two_questions_and_one_listing() -> None:
     store = CountingStore("counting")
     last = fill(store, 3)[-1]
+    journal = Journal(store)
+    assert list(journal.tail(3, last.hash)) == []
     store.requests.clear()
 
-    assert list(Journal(store).tail(3, last.hash)) == []
+    assert list(journal.tail(3, last.hash)) == []
 
-    assert store.requests == ["get journal/00000000000000000004.jsonl", "list journal/segments"]
+    assert store.requests == [
+        "get journal/00000000000000000004.jsonl",
+        "list journal/segments",
+        "info journal/00000000000000000003.jsonl",
+    ]
