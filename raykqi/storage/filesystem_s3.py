@@ -147,13 +147,12 @@ class S3Store(Store):
         source = {"Bucket": self._client.place.bucket, "Key": full}
         try:
             # Copied onto itself: S3 allows that only if something changes, so the metadata does.
-            # rclone takes this name for the time of the file, and changes nothing else.
             self._ask(
                 "copy_object",
                 full,
                 CopySource=source,
                 MetadataDirective="REPLACE",
-                Metadata={"mtime": str(time.time())},
+                Metadata={"raykqi-touched": str(int(time.time()))},
             )
         except ObjectMissing:
             return False

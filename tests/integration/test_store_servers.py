@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from raykqi.errors import ObjectMissing, StorageDenied, StorageError, StorageUnavailable
@@ -200,6 +201,16 @@ def test_a_bucket_that_is_not_there_is_named(s3: S3Server) -> None:
     store.close()
 
 
+def test_closing_gives_back_connections(own_rclone: S3Server) -> None:
+    store = own_rclone.store()
+    store.put("a", b"x")
+    assert connections_to(own_rclone) > 0
+
+    store.close()
+
+    assert connections_to(own_rclone) == 0
+
+
 @pytest.mark.parametrize(
     "program",
     [
@@ -249,3 +260,8 @@ print(sorted({{"s3fs", "fsspec", "botocore", "aiohttp", "asyncio"}} & set(sys.mo
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
 
     assert ended.stdout == "[]\n"
+
+
+def connections_to(server: S3Server) -> int:
+    open_ones = psutil.Process().net_connections("tcp4")
+    return len([each for each in open_ones if each.raddr and each.raddr.port == server.process.port])
