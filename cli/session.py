@@ -21,11 +21,14 @@ class Session:
     json: bool = False
     out: Output = field(default_factory=Output)
 
-    def open(self) -> Workspace:
-        """The workspace that was named, or the one that is meant when none is."""
+    def open(self, *, for_repair: bool = False) -> Workspace:
+        """The workspace that was named, or the one that is meant when none is.
+
+        `for_repair` opens it with a damaged journal too, for commands that examine or save it.
+        """
         import raykqi
 
-        return raykqi.open(self.workspace)
+        return raykqi.open(self.workspace, for_repair=for_repair)
 
     def progress(self) -> AbstractContextManager[Bar]:
         return Bar()

@@ -21,6 +21,7 @@ DAMAGED = 7
 STATE_STYLES = {"good": "green", "warning": "yellow", "bad": "red"}
 STATE_MARKS = {"good": "ok", "warning": "warning", "bad": "bad"}
 PATHS_SHOWN = 10
+NOTHING_TO_JOIN = "There was nothing to join: the last entry, and those less than 15 minutes older, are left alone."
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +35,7 @@ def register(app: typer.Typer) -> None:
 
 def snapshot(session: Session) -> None:
     """Write the index as Parquet files; print the folder they are in."""
-    with session.open() as workspace:
+    with session.open(for_repair=True) as workspace:
         key = workspace.snapshot()
         url = f"{workspace.url.rstrip('/')}/{key}"
     _print(session, {"snapshot": key, "url": url}, url)
@@ -47,7 +48,7 @@ def rebuild(
     ] = False,
 ) -> None:
     """Make the index anew."""
-    with session.open() as workspace:
+    with session.open(for_repair=True) as workspace:
         workspace.rebuild(from_snapshot=not from_journal)
         url = workspace.url
     _print(session, {"url": url, "from_snapshot": not from_journal}, "The index was made anew.")
@@ -60,7 +61,7 @@ def compact(session: Session) -> None:
     _print(
         session,
         {"entries": joined},
-        f"{show_count(joined, 'entry', 'entries')} joined." if joined else "There was nothing to join.",
+        f"{show_count(joined, 'entry', 'entries')} joined." if joined else NOTHING_TO_JOIN,
     )
 
 
@@ -94,7 +95,7 @@ def fsck(
 
     Exits with 7 if something is wrong and was not mended.
     """
-    with session.open() as workspace, session.progress() as progress:
+    with session.open(for_repair=True) as workspace, session.progress() as progress:
         report = workspace.fsck(deep=deep, repair=repair, progress=progress)
     if session.json:
         record: dict[str, Any] = msgspec.to_builtins(report)
@@ -116,7 +117,7 @@ def doctor(session: Session) -> None:
 
     Exits with 1 if something is bad.
     """
-    with session.open() as workspace:
+    with session.open(for_repair=True) as workspace:
         findings = workspace.doctor()
     if session.json:
         session.out.json([msgspec.to_builtins(finding) for finding in findings])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from raykqi.journal.segments import SETTLED_AFTER
 from tests.e2e.cli.conftest import CommandLine
 
 
@@ -65,9 +68,31 @@ def test_rebuild_keeps_everything(cli: CommandLine) -> None:
     assert cli.ok("data", "find", "--json").json == before[1]
 
 
-def test_compact_says_how_many_entries_it_joined(cli: CommandLine) -> None:
+def entries(cli: CommandLine) -> list[Path]:
+    return sorted((cli.folder / ".raykqi/journal").glob("*.jsonl"))
+
+
+def test_compact_joins_what_has_settled_and_says_how_many(cli: CommandLine) -> None:
+    for name in ("a", "b", "c"):
+        cli.push(name)
+    for entry in entries(cli)[:2]:
+        os.utime(entry, (1_700_000_000, 1_700_000_000))
+
+    assert cli.ok("compact").lines == ["2 entries joined."]
+
+    assert [entry.stem for entry in entries(cli)] == ["00000000000000000003"]
+    assert len(cli.ok("data", "find", "-q").lines) == 3
+
+
+def test_compact_right_after_work_says_why_it_does_nothing(cli: CommandLine) -> None:
+    cli.push("a")
+    cli.push("b")
+
     assert cli.ok("compact", "--json").json == {"entries": 0}
-    assert cli.ok("compact").lines == ["There was nothing to join."]
+    assert cli.ok("compact").lines == [
+        "There was nothing to join: the last entry, and those less than 15 minutes older, are left alone."
+    ]
+    assert SETTLED_AFTER == 15 * 60
 
 
 def test_gc_shows_first_and_frees_then(cli: CommandLine) -> None:
@@ -115,3 +140,29 @@ def test_doctor_finds_a_new_workspace_in_good_health(cli: CommandLine) -> None:
     assert {finding["state"] for finding in findings} == {"good"}
     assert {"workspace", "storage", "index"} <= {finding["subject"] for finding in findings}
     assert all(line.startswith("ok ") for line in cli.ok("doctor").lines)
+
+
+def test_a_damaged_journal_stops_everything_but_what_mends_it(cli: CommandLine) -> None:
+    for name in ("a", "b"):
+        cli.push(name)
+    first = entries(cli)[0]
+    first.chmod(0o600)
+    first.write_bytes(first.read_bytes().replace(b"lena", b"lisa"))
+    shutil.rmtree(".raykqi/index")
+
+    refused, checked, examined = cli("data", "find"), cli("fsck"), cli("doctor")
+
+    assert (refused.code, first.name in refused.err) == (7, True)
+    assert (checked.code, first.name in checked.text) == (7, True)
+    assert (examined.err, examined.text.startswith("ok       workspace ")) == ("", True)
+
+
+def test_a_snapshot_saves_what_a_lost_entry_said(cli: CommandLine) -> None:
+    ids = [cli.push("a"), cli.push("b")]
+    entries(cli)[0].unlink()
+
+    cli.ok("snapshot")
+    shutil.rmtree(".raykqi/index")
+    cli.ok("rebuild")
+
+    assert cli.ok("data", "find", "-q", "--oldest-first").lines == ids
