@@ -43,7 +43,7 @@ def show(session: Session, data: DataId) -> None:
     if session.json:
         session.out.json(data_record(found))
         return
-    facts = [(label, value) for label, value in _facts(found) if value]
+    facts = [(label, value) for label, value in [*_facts(found), *_tombstones(found)] if value]
     width = max(len(label) for label, _ in facts)
     for label, value in facts:
         session.out.line(f"{session.out.styled(label.ljust(width), 'dim')}  {harmless(value)}")
@@ -113,6 +113,10 @@ def _facts(data: Data) -> list[tuple[str, str]]:
         ("project", "" if data.project == "default" else data.project),
         ("made by", f"run {data.upstream.run} of {data.upstream.plan} as {data.upstream.output}"),
     ]
+
+
+def _tombstones(data: Data) -> list[tuple[str, str]]:
+    return [(stone.kind, f"{show_local(stone.at)} by {stone.by}: {stone.reason}") for stone in data.tombstones]
 
 
 def _mode(entry: Entry) -> str:

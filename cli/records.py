@@ -22,7 +22,9 @@ Record = dict[str, Any]
 
 
 def data_record(data: Data) -> Record:
-    """`id project status created timestamp creator tree size files upstream{run plan output} tags name`."""
+    """`id project status created timestamp creator tree size files upstream{run plan output} tags
+    tombstones[]{kind at by reason} name`.
+    """
     record: Record = msgspec.to_builtins(data)
     tree = record["tree"]
     record |= {"tree": tree["hash"], "size": tree["size"], "files": tree["files"]}

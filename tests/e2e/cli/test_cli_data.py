@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -269,6 +270,24 @@ def test_purged_data_keeps_its_record_and_loses_its_bytes(cli: CommandLine) -> N
     assert cli.ok("data", "show", data, "--json").json["status"] == "purged"
     result = cli("data", "cat", data, "made")
     assert (result.code, data in result.err) == (3, True)
+
+
+def test_show_tells_who_gave_data_up_when_and_why(cli: CommandLine) -> None:
+    purged, removed = cli.push("purged"), cli.push("removed")
+    cli.ok("data", "purge", purged, "--reason", "licence ended")
+    cli.ok("data", "purge", removed, "--reason", "契約の終了")
+    cli.ok("data", "rm", removed, "--reason", "wrong")
+
+    def stones(data: str) -> list[list[str]]:
+        lines = [line.split(maxsplit=3) for line in cli.ok("data", "show", data).lines]
+        return [[line[0], line[3]] for line in lines if line[0] in ("purged", "removed")]
+
+    assert stones(purged) == [["purged", "by lena: licence ended"]]
+    assert stones(removed) == [["purged", "by lena: 契約の終了"], ["removed", "by lena: wrong"]]
+    (stone,) = cli.ok("data", "show", purged, "--json").json["tombstones"]
+    assert datetime.now(UTC) - datetime.fromisoformat(stone.pop("at")) < timedelta(minutes=5)
+    assert stone == {"kind": "purged", "by": "lena", "reason": "licence ended"}
+    assert cli.ok("data", "show", cli.push("kept"), "--json").json["tombstones"] == []
 
 
 def test_a_reason_is_required(cli: CommandLine) -> None:
