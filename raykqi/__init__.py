@@ -47,6 +47,10 @@ def __getattr__(name: str) -> object:
     return getattr(import_module(_LATER[name]), name)
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def init(url: str | Path) -> None:
     """Make an empty workspace at a local path or an `s3://bucket/prefix`."""
     from raykqi.opening import create_workspace

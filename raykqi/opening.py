@@ -13,7 +13,15 @@ from raykqi.catalog.index import Index
 from raykqi.controller.controller import Controller
 from raykqi.controller.index_keeper import IndexKeeper
 from raykqi.domain.ids import Clock, IdMaker, SystemClock, is_id
-from raykqi.errors import Damaged, ObjectExists, ObjectMissing, WorkspaceExists, WorkspaceMissing, WorkspaceTooNew
+from raykqi.errors import (
+    Damaged,
+    ObjectExists,
+    ObjectMissing,
+    TargetNotEmpty,
+    WorkspaceExists,
+    WorkspaceMissing,
+    WorkspaceTooNew,
+)
 from raykqi.journal.log import Journal
 from raykqi.journal.owning import open_ownership
 from raykqi.settings import Settings
@@ -61,12 +69,22 @@ def create_workspace(url: str, settings: Settings, *, clock: Clock | None = None
     description = Description(FORMAT, IdMaker(clock).new(), clock.now())
     store = open_store(url, settings)
     try:
+        _require_empty(store)
         store.create(DESCRIPTION_KEY, msgspec.json.format(msgspec.json.encode(description), indent=2) + b"\n")
     except ObjectExists as error:
         raise WorkspaceExists(f"there is a workspace at {store.url} already", hint="Open it as it is.") from error
     finally:
         store.close()
     return description
+
+
+def _require_empty(store: Store) -> None:
+    """A workspace among other files would be confusing at best."""
+    other = next((item.key for item in store.list("") if item.key != DESCRIPTION_KEY), None)
+    if other is not None and not store.exists(DESCRIPTION_KEY):
+        raise TargetNotEmpty(
+            f"{store.url} is not empty: it holds {other}", hint=f"Name an empty place, such as {store.url}/.raykqi."
+        )
 
 
 def open_parts(url: str, settings: Settings, *, clock: Clock | None = None, for_repair: bool = False) -> Parts:

@@ -6,6 +6,7 @@ checked by the domain, decisions are taken by the controller, bytes are moved by
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,16 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from raykqi.catalog import queries
+from raykqi.controller.controller import Controller
+from raykqi.controller.index_keeper import IndexKeeper
 from raykqi.controller.uploading import Upload
-from raykqi.domain.data import Data, DataQuery, Page, TagChange, TagCount
+from raykqi.domain.data import Data, DataQuery, Named, Page, TagChange, TagCount, id_of
 from raykqi.domain.events import DataPurged, DataRemoved, RunInput, TagsChanged
 from raykqi.domain.ids import is_id
-from raykqi.domain.tags import check_key, parse_query_tag, parse_tags
+from raykqi.domain.tags import check_key, check_tags, parse_instant, parse_query_tag, parse_tags
 from raykqi.domain.text import check_name, check_text
 from raykqi.engine.commands import ChangeTags, Command, Purge, Remove
 from raykqi.errors import Damaged, DataGone, InvalidInput, InvalidQuery
 from raykqi.opening import Parts
 from raykqi.settings import Settings
+from raykqi.storage.filesystem import Store
 from raykqi.storage.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
@@ -47,6 +51,11 @@ class Workspace:
     def __init__(self, parts: Parts, settings: Settings) -> None:
         self._store, self._description, self._keeper, self._controller = parts
         self._settings = settings
+        # A script that ends without closing must not leave DuckDB to the interpreter's own end.
+        self._shut = weakref.finalize(self, _shut, self._controller, self._keeper, self._store)
+
+    def __repr__(self) -> str:
+        return f"<raykqi.Workspace {self.url}>"
 
     @property
     def url(self) -> str:
@@ -57,9 +66,8 @@ class Workspace:
         return self._description.id
 
     def close(self) -> None:
-        self._controller.close()
-        self._keeper.index.close()
-        self._store.close()
+        """Finish what was begun, and give back files, locks and connections."""
+        self._shut()
 
     def __enter__(self) -> Workspace:
         return self
@@ -75,7 +83,7 @@ class Workspace:
         tags: Iterable[str] = (),
         *,
         name: bool = False,
-        inputs: Mapping[str, str] | None = None,
+        inputs: Mapping[str, Named] | None = None,
         dereference: bool = False,
         progress: Progress | None = None,
     ) -> Data:
@@ -84,7 +92,7 @@ class Workspace:
         `name` adds `name:` and the last part of the path. `inputs` names data that it was made of by hand.
         """
         path = Path(source)
-        wanted = [*tags, f"name:{path.resolve().name}"] if name else tags
+        wanted = [*check_tags(tags), f"name:{path.resolve().name}"] if name else tags
         checked, given = parse_tags(wanted), self._inputs(inputs)
         return self._upload(progress).push(path, checked, given, dereference=dereference)
 
@@ -96,7 +104,7 @@ class Workspace:
 
     def pull(
         self,
-        data: str,
+        data: Named,
         target: str | Path,
         *,
         patterns: Iterable[str] = (),
@@ -119,13 +127,13 @@ class Workspace:
             allow_unsafe_links=allow_unsafe_links,
         )
 
-    def ls(self, data: str, patterns: Iterable[str] = ()) -> list[Entry]:
+    def ls(self, data: Named, patterns: Iterable[str] = ()) -> list[Entry]:
         """The files, links and directories of the data."""
         wanted = tuple(patterns)
         tree = self._tree(data)
         return tree.glob(wanted) if wanted else list(tree)
 
-    def cat(self, data: str, path: str) -> Iterator[bytes]:
+    def cat(self, data: Named, path: str) -> Iterator[bytes]:
         """One file's bytes, verified, in chunks."""
         from raykqi.storage.materialise import open_file
 
@@ -139,8 +147,8 @@ class Workspace:
         without: Iterable[str] = (),
         id: str = "",  # noqa: A002
         name: str = "",
-        since: datetime | None = None,
-        until: datetime | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
         min_size: int | None = None,
         max_size: int | None = None,
         creator: str = "",
@@ -149,7 +157,8 @@ class Workspace:
         limit: int | None = None,
     ) -> list[Data]:
         """The data that hold all the tags and meet all else; `!key:value` means without that tag."""
-        excluded = [*without, *(tag[1:] for tag in tags if tag.startswith("!"))]
+        check_tags(tags)
+        excluded = [*check_tags(without), *(tag[1:] for tag in tags if tag.startswith("!"))]
         query = DataQuery(
             tags=tuple(parse_query_tag(tag) for tag in tags if not tag.startswith("!")),
             without=tuple(parse_query_tag(tag) for tag in excluded),
@@ -176,12 +185,15 @@ class Workspace:
         return found
 
     def page(self, query: DataQuery, *, limit: int = 50, cursor: str = "") -> Page:
+        """One page; its `next_cursor` asks for the next, and is empty at the end."""
         return self._read(lambda: queries.find_data(self._keeper.index, query, limit=limit, cursor=cursor))
 
     def count(self, query: DataQuery) -> int:
+        """How many data there are."""
         return self._read(lambda: queries.count_data(self._keeper.index, query))
 
-    def show(self, data: str) -> Data:
+    def show(self, data: Named) -> Data:
+        """Everything known about one data, also when it was purged or removed."""
         return self._read(lambda: queries.get_data(self._keeper.index, [self._resolve(data, removed=True)])[0])
 
     def tags(self, *, key: str = "", prefix: str = "", limit: int = 1_000) -> list[TagCount]:
@@ -190,15 +202,15 @@ class Workspace:
         check_text(prefix, "prefix")
         return self._read(lambda: queries.list_tags(self._keeper.index, key=key, prefix=prefix, limit=limit))
 
-    def resolve(self, prefix: str) -> str:
+    def resolve(self, prefix: Named) -> str:
         """The whole id of the one data that begins so, else of the one run."""
-        return self._read(lambda: queries.resolve_node(self._keeper.index, prefix))
+        return self._read(lambda: queries.resolve_node(self._keeper.index, id_of(prefix)))
 
     def resolve_run(self, prefix: str) -> str:
         """The whole id of the one run that begins so."""
         return self._read(lambda: queries.resolve_run(self._keeper.index, prefix))
 
-    def resolve_data(self, prefix: str) -> str:
+    def resolve_data(self, prefix: Named) -> str:
         """The whole id of the one data that begins so and was not removed."""
         return self._read(lambda: self._resolve(prefix))
 
@@ -206,7 +218,7 @@ class Workspace:
 
     def tag(
         self,
-        data: str | Sequence[str],
+        data: Named | Sequence[Named],
         *,
         add: Iterable[str] = (),
         remove: Iterable[str] = (),
@@ -219,17 +231,17 @@ class Workspace:
             data=self._resolve_all(data),
             add=parse_tags(add),
             remove=parse_tags(remove),
-            remove_keys=tuple(check_key(key) for key in remove_keys),
+            remove_keys=tuple(check_key(key) for key in check_tags(remove_keys)),
         )
         changes = self._do(command, dry_run=dry_run)
         return [TagChange(e.data, e.removed, e.added) for e in changes if isinstance(e, TagsChanged)]
 
-    def purge(self, data: str | Sequence[str], reason: str, *, dry_run: bool = False) -> list[str]:
+    def purge(self, data: Named | Sequence[Named], reason: str, *, dry_run: bool = False) -> list[str]:
         """Give up the bytes; record, tags and lineage stay. `gc` frees the space. The ids that were not purged yet."""
         command = Purge(self._settings.user, self._resolve_all(data), _reason(reason))
         return [e.data for e in self._do(command, dry_run=dry_run) if isinstance(e, DataPurged)]
 
-    def remove(self, data: str | Sequence[str], reason: str, *, dry_run: bool = False) -> list[str]:
+    def remove(self, data: Named | Sequence[Named], reason: str, *, dry_run: bool = False) -> list[str]:
         """Take data out of every list; its lineage keeps a tombstone. `gc` frees the space."""
         command = Remove(self._settings.user, self._resolve_all(data), _reason(reason))
         return [e.data for e in self._do(command, dry_run=dry_run) if isinstance(e, DataRemoved)]
@@ -238,12 +250,12 @@ class Workspace:
 
     def lineage(
         self,
-        node: str,
+        node: Named,
         *,
         way: Way = "both",
         depth: int | None = None,
         siblings: bool = False,
-        as_of: datetime | None = None,
+        as_of: datetime | str | None = None,
     ) -> Lineage:
         """Where a data or run came from and what came of it, `depth` generations far (all without it)."""
         if depth is not None and depth < 1:
@@ -254,16 +266,16 @@ class Workspace:
         moment = _moment(as_of)
         return self._read(lambda: self._lineage.around(whole, way=way, depth=depth, siblings=siblings, as_of=moment))
 
-    def path(self, ancestor: str, descendant: str) -> Lineage:
+    def path(self, ancestor: Named, descendant: Named) -> Lineage:
         """The shortest way from one data or run to another that came of it; empty when there is none."""
         source, target = self.resolve(ancestor), self.resolve(descendant)
         return self._read(lambda: self._lineage.path(source, target))
 
-    def impact(self, node: str) -> Lineage:
+    def impact(self, node: Named) -> Lineage:
         """Everything that came of a data or run."""
         return self.lineage(node, way="down")
 
-    def compare(self, left: str, right: str) -> Ancestries:
+    def compare(self, left: Named, right: Named) -> Ancestries:
         """How the ancestries of two data or runs differ."""
         one, other = self.resolve(left), self.resolve(right)
         return self._read(lambda: self._lineage.compare(one, other))
@@ -337,7 +349,7 @@ class Workspace:
     def _do(self, command: Command, *, dry_run: bool) -> Sequence[object]:
         return self._controller.preview(command) if dry_run else self._controller.submit(command)
 
-    def _tree(self, data: str) -> Tree:
+    def _tree(self, data: Named) -> Tree:
         from raykqi.storage.trees import read_tree
 
         found = self.show(data)
@@ -348,18 +360,24 @@ class Workspace:
             )
         return read_tree(self._store, found.tree.hash)
 
-    def _inputs(self, inputs: Mapping[str, str] | None) -> tuple[RunInput, ...]:
+    def _inputs(self, inputs: Mapping[str, Named] | None) -> tuple[RunInput, ...]:
         named = {check_name(name, "input"): data for name, data in (inputs or {}).items()}
         return tuple(RunInput(name, self.resolve_data(data)) for name, data in named.items())
 
-    def _resolve(self, prefix: str, *, removed: bool = False) -> str:
-        return queries.resolve_data(self._keeper.index, prefix, removed=removed)
+    def _resolve(self, data: Named, *, removed: bool = False) -> str:
+        return queries.resolve_data(self._keeper.index, id_of(data), removed=removed)
 
-    def _resolve_all(self, data: str | Sequence[str]) -> tuple[str, ...]:
-        prefixes = [data] if isinstance(data, str) else data
+    def _resolve_all(self, data: Named | Sequence[Named]) -> tuple[str, ...]:
+        prefixes = [id_of(each) for each in ([data] if isinstance(data, Named) else data)]
         if not prefixes:
             raise InvalidInput("no data were named", hint="Give at least one id.")
         return tuple(dict.fromkeys(id_ if is_id(id_) else self.resolve_data(id_) for id_ in prefixes))
+
+
+def _shut(controller: Controller, keeper: IndexKeeper, store: Store) -> None:
+    controller.close()
+    keeper.index.close()
+    store.close()
 
 
 def _reason(text: str) -> str:
@@ -368,8 +386,10 @@ def _reason(text: str) -> str:
     return check_text(text.strip(), "reason")
 
 
-def _moment(moment: datetime | None) -> datetime | None:
+def _moment(moment: datetime | str | None) -> datetime | None:
     """Without an offset it is in local time."""
+    if isinstance(moment, str):
+        return parse_instant(moment)
     try:
         return moment.astimezone(UTC) if moment else None
     except (ValueError, OverflowError):

@@ -70,6 +70,13 @@ def guarded() -> Iterator[None]:
         yield
     except _OUR_MISTAKES:
         raise
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
+    except RuntimeError as error:
+        # Ctrl-C while a query runs comes out of DuckDB as this, too.
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
     except duckdb.OutOfMemoryException as error:
         raise RaykqiError(f"the index is out of memory: {error}", hint="Ask for less at once.") from error
     except duckdb.Error as error:
@@ -93,7 +100,7 @@ class Index:
         try:
             self._connect()
         except IndexDamaged as error:
-            log.warning("%s", error.message)
+            log.warning("%s; it is made anew", error.message)
             self._begin_anew()
 
     @property
@@ -154,6 +161,7 @@ class Index:
             self._check_open()
             self._disconnect()
             if self._path:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
                 for leftover in self._path.parent.glob(f"{self._path.name}*"):
                     leftover.unlink(missing_ok=True)
             self._connect()

@@ -8,9 +8,10 @@ from typing import Literal
 import msgspec
 
 from raykqi.domain.tags import Tag
+from raykqi.errors import InvalidInput
 
 __all__ = ["Data", "DataQuery", "DataStatus", "Page", "TagChange", "TagCount"]
-__all__ += ["Tombstone", "TreeRef", "Upstream"]
+__all__ += ["Named", "Tombstone", "TreeRef", "Upstream", "id_of"]
 
 DataStatus = Literal["processing", "done", "failed", "purged", "removed"]
 
@@ -41,6 +42,8 @@ class Tombstone(msgspec.Struct, frozen=True):
 
 
 class Data(msgspec.Struct, frozen=True, gc=False):
+    """One data as the workspace knows it. Its content never changes; tags, status and tombstones may."""
+
     id: str
     project: str
     status: DataStatus
@@ -56,6 +59,18 @@ class Data(msgspec.Struct, frozen=True, gc=False):
     def name(self) -> str:
         """The first `name:` tag, or nothing."""
         return next((tag.value for tag in self.tags if tag.key == "name"), "")
+
+
+Named = str | Data  # data by its id, by the beginning of it, or as a call answered it
+
+
+def id_of(named: Named) -> str:
+    """The id, or the beginning of one, that was given."""
+    if isinstance(named, Data):
+        return named.id
+    if isinstance(named, str):
+        return named
+    raise InvalidInput(f"{named!r} names no data", hint="Give an id, the beginning of one, or a raykqi.Data.")
 
 
 class DataQuery(msgspec.Struct, frozen=True, gc=False):

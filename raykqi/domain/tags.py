@@ -18,6 +18,7 @@ __all__ = [
     "SYSTEM_TRANSIENT",
     "Tag",
     "check_key",
+    "check_tags",
     "parse_instant",
     "parse_query_tag",
     "parse_tag",
@@ -63,8 +64,18 @@ def parse_tag(text: str) -> Tag:
     return tag
 
 
+def check_tags(texts: Iterable[str]) -> Iterable[str]:
+    """Several texts, not one, whose letters would be taken for tags, nor anything else."""
+    listed = [texts] if isinstance(texts, str) else list(texts)
+    if isinstance(texts, str) or any(not isinstance(text, str) for text in listed):
+        wrong = next((text for text in listed if not isinstance(text, str)), texts)
+        raise InvalidTag(f"{wrong!r} is no list of tags", hint='Give texts, as in ["type:model", "stage:prod"].')
+    return listed
+
+
 def parse_tags(texts: Iterable[str]) -> tuple[Tag, ...]:
     """Tags that a user may set: a set, in sorted order."""
+    texts = check_tags(texts)
     return tuple(sorted({parse_tag(text) for text in texts}))
 
 

@@ -171,12 +171,12 @@ def _check_trees(trees: _Trees, deep: bool, repair: bool, progress: Progress) ->
     progress.start("fsck", len(needed), 0)
     for tree in needed:
         for fault in trees.faults(tree, deep):
+            aside = repair and _set_aside(trees.store, fault.object, trees.sizes)
             yield Problem(
                 fault.object,
-                fault.what,
+                f"{fault.what}; set aside as {set_aside_key(fault.object)}" if aside else fault.what,
                 data=tuple(trees.users[tree]),
                 paths=fault.paths,
-                repaired=_set_aside(trees.store, fault.object, trees.sizes) if repair else "",
                 hint="Import it again, or put it back there."
                 if is_external(fault.object)
                 else "Push the same files again: what is stored anew serves all data that need it.",
@@ -185,13 +185,14 @@ def _check_trees(trees: _Trees, deep: bool, repair: bool, progress: Progress) ->
     progress.finish()
 
 
-def _set_aside(store: Store, key: str, sizes: dict[str, int]) -> str:
+def _set_aside(store: Store, key: str, sizes: dict[str, int]) -> bool:
     """Bad bytes under a good name would keep a new push of the same content from storing it.
 
     What is good among them can still be read. This mends nothing by itself, so it never counts as repaired.
     """
-    if key in sizes:
-        store.put_stream(set_aside_key(key), store.read(key))
-        store.delete([key])
-        del sizes[key]
-    return ""
+    if key not in sizes:
+        return False
+    store.put_stream(set_aside_key(key), store.read(key))
+    store.delete([key])
+    del sizes[key]
+    return True

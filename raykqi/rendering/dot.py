@@ -83,11 +83,16 @@ def _epitaph(node: DataNode) -> str:
 
 
 def _bold(text: str) -> str:
-    return f"<B>{escape(clip(text, LINE_EM) or '—')}</B>"
+    return f"<B>{_text(text)}</B>"
 
 
 def _small(text: str, colour: str) -> str:
-    return f'<FONT POINT-SIZE="9" COLOR="{colour}">{escape(clip(text, LINE_EM) or "—")}</FONT>'
+    return f'<FONT POINT-SIZE="9" COLOR="{colour}">{_text(text)}</FONT>'
+
+
+def _text(text: str) -> str:
+    # Graphviz takes `]` before the end of a label for the end of a CDATA section.
+    return escape(clip(text, LINE_EM) or "—", {"]": "&#93;"})
 
 
 def _quoted(text: str) -> str:

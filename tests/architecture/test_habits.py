@@ -51,7 +51,13 @@ def test_a_module_says_what_it_is_for(path: Path) -> None:
 
 # Pauses between attempts, where the thing waited for cannot call back: a server that fails, a lock of
 # another process that has to be given up after a while, an object on storage without notifications.
-PAUSES = {"raykqi/storage/retry.py", "raykqi/journal/filelock.py", "raykqi/journal/ownerobject.py"}
+PAUSES = {
+    "raykqi/storage/retry.py",
+    "raykqi/journal/filelock.py",
+    "raykqi/journal/lease.py",
+    "raykqi/journal/ownerobject.py",
+    "raykqi/maintenance/turn.py",
+}
 
 
 def test_nothing_sleeps_to_synchronise() -> None:
