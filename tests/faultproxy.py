@@ -16,7 +16,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -76,6 +76,14 @@ class Exchange:
             if len(self._body) < length:
                 raise ConnectionResetError(f"the client sent {len(self._body)} of {length} bytes")
         return self._body
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """The body as the client sends it, for faults that take their time over it."""
+        left = int(self._handler.headers.get("Content-Length") or 0)
+        self._body = b""
+        while left and (piece := self._handler.rfile.read(min(left, size))):
+            left -= len(piece)
+            yield piece
 
     def forward(self) -> Answer:
         """What the server answers; `OSError` or `HTTPException` when it does not."""

@@ -19,12 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from raykqi.errors import ObjectExists, ObjectMissing, RaykqiError, StorageError, StorageUnavailable
+from raykqi.errors import ObjectExists, ObjectMissing, RaykqiError, StorageDenied, StorageError, StorageUnavailable
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import TEMPORARY, ObjectInfo, Store, check_key, check_range, is_key
 from raykqi.storage.filesystem_s3_client import Answer, S3Client
 from raykqi.storage.filesystem_s3_errors import AlreadyThere, NotSupported, UploadForgotten, explain_code
-from raykqi.storage.filesystem_s3_upload import PARTS_IN_FLIGHT, cut, cut_file, upload_parts
+from raykqi.storage.filesystem_s3_upload import PARTS_IN_FLIGHT, copy_in_parts, cut, cut_file, upload_parts
 from raykqi.storage.retry import Attempts
 
 __all__ = ["S3Store"]
@@ -156,6 +156,11 @@ class S3Store(Store):
             )
         except ObjectMissing:
             return False
+        except (StorageUnavailable, StorageDenied):
+            raise
+        except StorageError:
+            # Servers copy up to 5 GiB by one request, and refuse more.
+            copy_in_parts(self._client, self._slots, full)
         return True
 
     def local_path(self, key: str) -> Path | None:
@@ -171,7 +176,12 @@ class S3Store(Store):
         return self._exclusive
 
     def sweep_leftovers(self) -> int:
-        """Abort uploads that nobody has finished for a week; a server that cannot list them has none."""
+        """Abort uploads that nobody has finished for a week; a server that cannot list them has none.
+
+        Only below a prefix: unfinished uploads in a whole bucket may be another program's.
+        """
+        if not self._prefix:
+            return 0
         oldest = time.time() - STALE_UPLOAD
         try:
             found = self._ask("list_multipart_uploads", "", Prefix=self._prefix)
@@ -222,9 +232,14 @@ class S3Store(Store):
     async def _create_unguarded(self, full: str, data: bytes) -> bool:
         """The best a server without conditions allows: two callers at once may both be told it worked."""
         there = await self._read_back(full)
-        if there is None:
-            await self._client.ask_patiently("put_object", full, data)
-            there = await self._read_back(full)
+        if there is not None:
+            return there == data
+        await self._client.ask_patiently("put_object", full, data)
+        attempts = Attempts(self._client.timeout)
+        while (there := await self._read_back(full)) is None:
+            # Nothing is not somebody else's bytes: a server may need a moment to show what it took.
+            unseen = StorageUnavailable(f"{self._client.place.of(full)} is not there though it was written")
+            await asyncio.sleep(attempts.pause_after(unseen))
         return there == data
 
     async def _read_back(self, full: str) -> bytes | None:

@@ -12,7 +12,8 @@ import io
 import os
 import re
 import threading
-from collections.abc import Coroutine
+import time
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 import s3fs
@@ -56,12 +57,15 @@ class S3Client:
         """One request, tried once."""
         if key:
             parameters["Key"] = key
-        if body is not None:
-            # As a file: aiohttp warns of large plain bytes, since writing them blocks its loop.
-            parameters["Body"] = io.BytesIO(body)
         try:
             client = await self._connected().set_session()
-            answer: Answer = await getattr(client, operation)(Bucket=self.place.bucket, **parameters)
+            request = getattr(client, operation)
+            if body is None:
+                answer: Answer = await request(Bucket=self.place.bucket, **parameters)
+            else:
+                sent = _Sent(body)
+                waiting = request(Bucket=self.place.bucket, Body=sent, **parameters)
+                answer = await sent.watch(waiting, 2 * _read_timeout(self._settings))
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -117,12 +121,12 @@ class S3Client:
 
     async def _receive(self, key: str, received: _Received) -> None:
         answer = await self.ask("get_object", key, **received.wanted())
+        received.begin(answer, self.place.of(key))
         try:
             async with answer["Body"] as body:
-                received.begin(answer, self.place.of(key))
                 while piece := await body.read(_PIECE):
                     received.data += piece
-        except (asyncio.CancelledError, StorageError):
+        except asyncio.CancelledError:
             raise
         except Exception as error:
             raise explain(error, self.place, "get_object", key) from error
@@ -153,6 +157,33 @@ class S3Client:
                 self._filesystem = _connect(self._settings)
                 self._process = os.getpid()
             return self._filesystem
+
+
+class _Sent(io.BytesIO):
+    """Bytes on their way out. HTTP clients limit the time of reading but not of writing, so a server
+    that takes no more of a body would hold the request for ever: this notices when nobody asks for more.
+
+    It is a file because aiohttp warns of large plain bytes, since writing them blocks its loop.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._taken = time.monotonic()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._taken = time.monotonic()
+        return super().read(size)
+
+    async def watch(self, request: Awaitable[Answer], patience: float) -> Answer:
+        answering = asyncio.ensure_future(request)
+        try:
+            while (left := self._taken + patience - time.monotonic()) > 0:
+                done, _ = await asyncio.wait({answering}, timeout=left)
+                if done:
+                    return answering.result()
+        finally:
+            answering.cancel()
+        raise TimeoutError(f"the server took nothing more for {patience:.0f} s")
 
 
 class _Received:
@@ -196,7 +227,7 @@ def _replaced(name: str) -> StorageError:
 def _connect(settings: Settings) -> s3fs.S3FileSystem:
     config: dict[str, Any] = {
         "connect_timeout": min(10.0, settings.storage_timeout),
-        "read_timeout": max(1.0, min(60.0, settings.storage_timeout / 2)),
+        "read_timeout": _read_timeout(settings),
         "max_pool_connections": settings.transfer_threads + 8,
         "retries": {"total_max_attempts": 1, "mode": "standard"},
         # Newer checksums than the signature's are refused by many servers; raykqi verifies its own hashes.
@@ -211,3 +242,7 @@ def _connect(settings: Settings) -> s3fs.S3FileSystem:
         skip_instance_cache=True,
         use_listings_cache=False,
     )
+
+
+def _read_timeout(settings: Settings) -> float:
+    return max(1.0, min(60.0, settings.storage_timeout / 2))

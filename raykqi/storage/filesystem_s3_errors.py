@@ -124,6 +124,8 @@ def explain_code(code: str, text: str, status: int, place: Place, action: str, k
         return UploadForgotten(f"{what}: the server forgot this upload", hint="Repeat the transfer.")
     if code in ("NoSuchKey", "404", "NotFound") or status == 404:
         return ObjectMissing(f"{place.of(key)} is not there")
+    if code in _PASSING_CODES or status in _PASSING_STATUS:
+        return StorageUnavailable(f"{what} got {got}", hint=_reach(place))
     if status == 412 or code in ("PreconditionFailed", "ConditionalRequestConflict") or status == 409:
         return AlreadyThere(f"{what} was refused: {said}")
     if status == 416 or code == "InvalidRange":
@@ -134,8 +136,6 @@ def explain_code(code: str, text: str, status: int, place: Place, action: str, k
         return StorageDenied(f"{what} was refused ({said})", hint="Set this machine's clock.")
     if status == 501 or code == "NotImplemented":
         return NotSupported(f"{what} is not supported there ({said})", hint="Use another S3 server.")
-    if code in _PASSING_CODES or status in _PASSING_STATUS:
-        return StorageUnavailable(f"{what} got {got}", hint=_reach(place))
     if status in (401, 403) or code in ("AccessDenied", "403"):
         return StorageDenied(f"{what} was refused ({said})", hint=_rights(place))
     return StorageError(f"{what} got {got}", hint="Check bucket, region and endpoint.")

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from raykqi.errors import ObjectMissing, StorageError, StorageUnavailable
 from raykqi.storage.filesystem_s3_client import Answer, S3Client
 from raykqi.storage.filesystem_s3_errors import UploadForgotten
 from raykqi.storage.retry import Attempts
 
-__all__ = ["PART", "PARTS_IN_FLIGHT", "cut", "cut_file", "upload_parts"]
+__all__ = ["PART", "PARTS_IN_FLIGHT", "copy_in_parts", "cut", "cut_file", "upload_parts"]
 
 PART = 16 << 20
 PARTS_IN_FLIGHT = 8  # of one store: bounds its memory to so many parts, and one more a thread
 MOST_PARTS = 10_000  # S3's limit
+COPY_PART = 1 << 30
 
 _TOKEN = "raykqi-upload"
 
@@ -57,6 +60,20 @@ def upload_parts(client: S3Client, slots: threading.Semaphore, key: str, parts: 
         raise
 
 
+def copy_in_parts(client: S3Client, slots: threading.Semaphore, key: str) -> None:
+    """An object onto itself, within the server: what is too large to be copied by one request."""
+    found = client.run(client.ask_patiently("head_object", key))
+    size, etag = int(found["ContentLength"]), str(found["ETag"])
+    upload = _Upload(client, slots, key)
+    try:
+        for start in range(0, size, COPY_PART):
+            upload.add_copy(start, min(start + COPY_PART, size), etag)
+        upload.complete()
+    except BaseException:
+        upload.abort()
+        raise
+
+
 class _Upload:
     def __init__(self, client: S3Client, slots: threading.Semaphore, key: str) -> None:
         self._client = client
@@ -68,16 +85,34 @@ class _Upload:
         self._id = str(begun["UploadId"])
 
     def add(self, part: bytes) -> None:
+        self._begin(functools.partial(self._send, len(self._sent) + 1, part))
+
+    def add_copy(self, start: int, end: int, etag: str) -> None:
+        self._begin(functools.partial(self._copy, len(self._sent) + 1, f"bytes={start}-{end - 1}", etag))
+
+    def _begin(self, request: Callable[[], Coroutine[Any, Any, Answer]]) -> None:
         self._slots.acquire()
         try:
             self._raise_failure()
-            number = len(self._sent) + 1
-            future = self._client.submit(self._send(number, part))
+            future = self._client.submit(request())
         except BaseException:
             self._slots.release()
             raise
         future.add_done_callback(lambda _: self._slots.release())
         self._sent.append(future)
+
+    async def _copy(self, number: int, span: str, etag: str) -> Answer:
+        answer = await self._client.ask_patiently(
+            "upload_part_copy",
+            self._key,
+            UploadId=self._id,
+            PartNumber=number,
+            CopySource={"Bucket": self._client.place.bucket, "Key": self._key},
+            CopySourceIfMatch=etag,
+            CopySourceRange=span,
+        )
+        copied: Answer = answer["CopyPartResult"]
+        return copied
 
     async def _send(self, number: int, part: bytes) -> Answer:
         attempts = Attempts(self._client.timeout)
@@ -135,6 +170,3 @@ def _part_size(number: int) -> int:
     if number < 4_000:
         return PART
     return 4 * PART if number < 8_000 else 16 * PART
-
-
-PartSource = Callable[[], Iterable[bytes]]
