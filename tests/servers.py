@@ -185,8 +185,10 @@ def rclone_server(folder: Path) -> Iterator[S3Server]:
     """Objects are the files of `folder`/bucket."""
     rclone = _rclone() or "rclone"
     keys = f"{ACCESS_KEY},{SECRET_KEY}"
+    # With its cache of folders, rclone lists for minutes what was deleted while several wrote it.
+    flags = ["--dir-cache-time", "1ms"]
     process = ServerProcess(
-        lambda port: [rclone, "serve", "s3", str(folder), "--addr", f"127.0.0.1:{port}", "--auth-key", keys]
+        lambda port: [rclone, "serve", "s3", str(folder), *flags, "--addr", f"127.0.0.1:{port}", "--auth-key", keys]
     )
     (folder / BUCKET).mkdir(parents=True, exist_ok=True)
     with _running(process):
