@@ -24,10 +24,11 @@ from raykqi.errors import RaykqiError
 if TYPE_CHECKING:
     from raykqi.domain.data import Data, DataQuery, Page
     from raykqi.domain.lineage import Lineage
+    from raykqi.domain.tags import Tag
     from raykqi.rendering.drawing import draw
     from raykqi.workspace import Workspace
 
-__all__ = ["Data", "DataQuery", "Lineage", "Page", "RaykqiError", "Workspace"]
+__all__ = ["Data", "DataQuery", "Lineage", "Page", "RaykqiError", "Tag", "Workspace"]
 __all__ += ["__version__", "draw", "errors", "init", "open"]
 __version__ = "0.1.0"
 
@@ -35,6 +36,7 @@ _LATER = {
     "Data": "raykqi.domain.data",
     "DataQuery": "raykqi.domain.data",
     "Page": "raykqi.domain.data",
+    "Tag": "raykqi.domain.tags",
     "Lineage": "raykqi.domain.lineage",
     "Workspace": "raykqi.workspace",
     "draw": "raykqi.rendering.drawing",

@@ -42,7 +42,7 @@ __all__ = ["Workspace"]
 
 Answer = TypeVar("Answer")
 
-PAGE = 500
+PAGE = 1_000
 
 
 class Workspace:
@@ -286,7 +286,11 @@ class Workspace:
         """Write the index as Parquet, so that opening elsewhere is quick and plain DuckDB can query it; its key."""
         from raykqi.maintenance.snapshots import take_snapshot
 
-        self._refresh_if_possible()
+        try:
+            self._controller.refresh()
+        except Damaged:
+            if self._keeper.position.seq == 0:
+                raise
         return take_snapshot(self._store, self._keeper)
 
     def rebuild(self, *, from_snapshot: bool = True) -> None:

@@ -29,6 +29,7 @@ from raykqi.domain.events import (
     TagsChanged,
 )
 from raykqi.domain.tags import Tag
+from raykqi.errors import Damaged
 
 __all__ = ["apply_events", "sort_postings"]
 
@@ -58,6 +59,8 @@ def sort_postings(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the postings anew, each tag's in one stretch, so that `find` reads a few row groups."""
     connection.execute("DELETE FROM posting")
     connection.execute("INSERT INTO posting SELECT hash(key, value) AS hash, data FROM tag ORDER BY hash, data")
+    connection.execute("DELETE FROM meta WHERE key = 'sorted'")
+    connection.execute("INSERT INTO meta SELECT 'sorted', count(*)::VARCHAR FROM posting")
 
 
 class _Rows:
@@ -230,7 +233,12 @@ class _Round:
         born = self.born
         numbers = _ask({str(row[0]) for row in rows.rows if row[0] not in born}, connection)
         numbers.update((id_, data.number) for id_, data in born.items())
-        rows.rows = [(numbers[str(id_)], *rest) for id_, *rest in rows.rows]
+        try:
+            rows.rows = [(numbers[str(id_)], *rest) for id_, *rest in rows.rows]
+        except KeyError as error:
+            raise Damaged(
+                f"the journal speaks of data {error}, which nothing in it has made", hint="Run `raykqi fsck`."
+            ) from error
 
 
 class _Fold:

@@ -26,6 +26,7 @@ _DATA = """
            d.tree, d.size, d.files, r.id::VARCHAR, r.plan, d.output
     FROM data d JOIN run r ON r.number = d.run
 """
+_FROM = "data d JOIN run r ON r.number = d.run"
 _TAGS = "SELECT data, key, value FROM tag WHERE data IN (SELECT unnest(?::BIGINT[])) ORDER BY data, key, value"
 _TOMBSTONES = """
     SELECT data, kind, ended_at, ended_by, reason FROM tombstone
@@ -62,7 +63,9 @@ def find_data(index: Index, query: DataQuery, *, limit: int = 50, cursor: str = 
     if cursor:
         conditions.add(_LATER if query.oldest_first else _EARLIER, cursor)
     order = "ASC" if query.oldest_first else "DESC"
-    sql = f"{_DATA}{conditions.where} ORDER BY d.id {order} LIMIT {limit + 1}"
+    # The page first, by number alone, so that nothing else is read for what is not on it.
+    page = f"SELECT d.number FROM {_FROM}{conditions.where} ORDER BY d.number {order} LIMIT {limit + 1}"
+    sql = f"{_DATA} WHERE d.number IN ({page}) ORDER BY d.number {order}"
     rows = index.rows(sql, conditions.parameters)
     items = _with_tags(index, rows[:limit])
     more = items[-1].id if len(rows) > limit else ""

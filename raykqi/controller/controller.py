@@ -33,6 +33,7 @@ __all__ = ["Controller"]
 log = logging.getLogger(__name__)
 
 BATCH = 512
+TIDY_EVERY = 256  # batches
 STALE_POLL = 0.5  # another process may end the collection: nobody tells us
 
 
@@ -68,6 +69,7 @@ class Controller:
         self._fenced: Fenced | None = None
         self._closed = False
         self._process = os.getpid()
+        self._since_tidy = 0
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -188,6 +190,10 @@ class Controller:
                 # The entry stands, whatever became of the index: it is made anew from the journal.
                 log.warning("the index could not follow the journal: %s", error)
                 self._rebuild_after(error)
+            self._since_tidy += 1
+            if self._since_tidy >= TIDY_EVERY:
+                self._since_tidy = 0
+                self.keeper.sound(self.keeper.tidy)
         with self._changed:
             self._changed.notify_all()
         for job, its_events in decided:
@@ -234,6 +240,8 @@ class Controller:
 
     def _catch_up(self) -> None:
         self.keeper.catch_up()
+        if not self._is_current:
+            self.keeper.tidy()
         self._is_current = True
         self._refreshed = time.monotonic()
 

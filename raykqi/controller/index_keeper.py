@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 MANY_EVENTS = 20_000
+FEW_UNSORTED, UNSORTED_SHARE = 200_000, 0.25
+_UNSORTED = """
+    SELECT (SELECT count(*) FROM posting), coalesce((SELECT value::BIGINT FROM meta WHERE key = 'sorted'), 0)
+"""
 _MOVE = "UPDATE meta SET value = ? WHERE key = 'position'"
 
 
@@ -177,6 +181,18 @@ class IndexKeeper:
             raise
         except Damaged as error:
             raise _Unfit(error.message) from error
+
+    def tidy(self) -> bool:
+        """Sort the postings when so many lie unsorted that `find` would feel it; whether it was needed."""
+        with self.writing:
+            ((count, tidy),) = self.index.rows(_UNSORTED)
+            if count - tidy <= max(FEW_UNSORTED, tidy * UNSORTED_SHARE):
+                return False
+            from raykqi.catalog.apply import sort_postings
+
+            with self.index.transaction() as connection:
+                sort_postings(connection)
+        return True
 
     def _apply(self, entries: Iterable[Entry]) -> bool:
         entries = iter(entries)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from raykqi.controller.index_keeper import IndexKeeper
 from raykqi.domain.upkeep import Finding
-from raykqi.errors import RaykqiError
+from raykqi.errors import Damaged, RaykqiError
 from raykqi.journal.snapshot import list_snapshots
 from raykqi.opening import Description
 from raykqi.settings import Settings
@@ -94,6 +94,11 @@ def _index(keeper: IndexKeeper) -> Iterator[Finding]:
 
 
 def _journal(store: Store, keeper: IndexKeeper) -> Iterator[Finding]:
+    try:
+        keeper.catch_up()
+    except Damaged as error:
+        yield Finding("journal", "bad", error.message, error.hint or "`raykqi fsck` says what is affected.")
+        return
     snapshots = list_snapshots(store)
     since = keeper.position.seq - (snapshots[-1] if snapshots else 0)
     if since > MANY_ENTRIES:

@@ -115,8 +115,12 @@ def test_fsck_opens_what_nothing_else_can_and_checks_what_can_be_read(lab: Lab) 
     with pytest.raises(Damaged):
         lab.open()
     with raykqi.open(lab.url, for_repair=True) as ws:
+        findings = {finding.subject: finding.state for finding in ws.doctor()}
+        with pytest.raises(Damaged):
+            ws.snapshot()
         problems = ws.fsck().problems
 
+    assert findings["journal"] == "bad"
     assert "00002.jsonl" in problems[0].what
     assert problems[1].object == f"packs/{pack.parent.name}/{pack.name}"
     assert problems[1].data == (first,)

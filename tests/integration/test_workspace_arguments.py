@@ -42,7 +42,7 @@ def test_one_text_is_no_list_of_tags(lab: Lab, opened: Opened) -> None:
     with pytest.raises(InvalidTag, match=r"\['type:x'\] is no list of tags"):
         opened.ws.find(["type:x"])  # type: ignore[arg-type]
     with pytest.raises(InvalidTag, match=r"'key' is no list of tags"):
-        opened.ws.tag("01", remove_keys="key")
+        opened.ws.tag(opened.ws.push(source), remove_keys="key")
 
 
 def test_what_names_no_data_is_quoted(opened: Opened) -> None:
