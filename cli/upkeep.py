@@ -76,7 +76,7 @@ def gc(
     seconds = parse_duration(grace, "--grace").total_seconds()
     with session.open() as workspace:
         found = workspace.gc(dry_run=dry_run, grace_seconds=seconds)
-    record = {"objects": list(found.objects), "bytes": found.bytes, "dry_run": found.dry_run}
+    record = msgspec.to_builtins(found)
     if session.json:
         session.out.json(record)
         return
@@ -84,6 +84,9 @@ def gc(
         session.out.lines(found.objects)
     amount = f"{show_count(len(found.objects), 'object')}, {show_size(found.bytes)}"
     session.out.line(f"{'Would free' if dry_run else 'Freed'} {amount}.")
+    if found.young:
+        young = f"{show_count(found.young, 'object')}, {show_size(found.young_bytes)}"
+        session.out.line(f"Not needed either, but younger than {grace}: {young}. --grace sets that age.")
 
 
 def fsck(
@@ -105,7 +108,8 @@ def fsck(
             _show_problem(session, problem)
         entries = show_count(report.entries, "entry", "entries")
         looked_at = f"{entries}, {report.data:,} data, {show_count(report.objects, 'object')}"
-        verdict = "clean" if report.clean else f"{len(report.problems)} wrong"
+        seen = "clean" if deep else "clean (presence and sizes; --deep reads every byte)"
+        verdict = seen if report.clean else f"{len(report.problems)} wrong"
         mended = " and mended" if report.sound and not report.clean else ""
         session.out.line(f"{looked_at}: {verdict}{mended}.")
     if not report.sound:

@@ -10,11 +10,13 @@ __all__ = ["Collection", "Finding", "Problem", "Report"]
 
 
 class Collection(msgspec.Struct, frozen=True):
-    """The objects that gc deleted, or would delete."""
+    """The objects that gc deleted, or would delete; and how many more nobody needs that are too young yet."""
 
     objects: tuple[str, ...]
     bytes: int
     dry_run: bool
+    young: int = 0
+    young_bytes: int = 0
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -33,22 +33,39 @@ def collect(
     controller.refresh()
     if dry_run:
         live = keeper.sound(lambda: live_trees(keeper.index))
-        found = unreferenced(store, live, now=time.time(), grace_seconds=grace_seconds)
-        return Collection(tuple(item.key for item in found), sum(item.size for item in found), dry_run=True)
+        return _collection(*_unneeded(store, live, grace_seconds), dry_run=True)
     with turn_to_collect(store, by):
         _end_earlier(store, keeper, controller, by)
         store.sweep_leftovers()
-        found = _condemn(store, keeper, controller, by, grace_seconds)
-    return Collection(tuple(item.key for item in found), sum(item.size for item in found), dry_run=False)
+        found, young = _condemn(store, keeper, controller, by, grace_seconds)
+    return _collection(found, young, dry_run=False)
+
+
+def _collection(found: list[ObjectInfo], young: list[ObjectInfo], *, dry_run: bool) -> Collection:
+    return Collection(
+        objects=tuple(item.key for item in found),
+        bytes=sum(item.size for item in found),
+        dry_run=dry_run,
+        young=len(young),
+        young_bytes=sum(item.size for item in young),
+    )
+
+
+def _unneeded(store: Store, live: set[str], grace_seconds: float) -> tuple[list[ObjectInfo], list[ObjectInfo]]:
+    """What nobody needs: old enough to go, and too young."""
+    now = time.time()
+    everything = unreferenced(store, live, now=now, grace_seconds=0.0)
+    old = [item for item in everything if item.modified < now - grace_seconds]
+    return old, [item for item in everything if item.modified >= now - grace_seconds]
 
 
 def _condemn(
     store: Store, keeper: IndexKeeper, controller: Controller, by: str, grace_seconds: float
-) -> list[ObjectInfo]:
+) -> tuple[list[ObjectInfo], list[ObjectInfo]]:
     """Announce and delete chunk by chunk, so that no journal entry grows without bound."""
     with keeper.writing:  # not while another thread makes the index anew
         last_data, live = keeper.sound(lambda: (keeper.position.data, live_trees(keeper.index)))
-    unneeded = unreferenced(store, live, now=time.time(), grace_seconds=grace_seconds)
+    unneeded, young = _unneeded(store, live, grace_seconds)
     collected: list[ObjectInfo] = []
     for start in range(0, len(unneeded), CHUNK):
         chunk = unneeded[start : start + CHUNK]
@@ -59,7 +76,7 @@ def _condemn(
         store.delete([item.key for item in doomed])
         controller.submit(Collected(by, event.generation, sum(item.size for item in doomed)))
         collected += doomed
-    return collected
+    return collected, young
 
 
 def _needed_since(store: Store, keeper: IndexKeeper, last_data: int, generation: int) -> set[str]:

@@ -59,7 +59,7 @@ def test_gc_leaves_what_is_young(lab: Lab, opened: Opened) -> None:
     ws = opened.ws
     ws.remove(ws.push(lab.files("source", {"a": BIG})).id, "a mistake")
 
-    assert ws.gc() == Collection((), 0, dry_run=False)
+    assert ws.gc() == Collection((), 0, dry_run=False, young=2, young_bytes=1049508)
     assert len(ws.gc(grace_seconds=0).objects) == 2
 
 

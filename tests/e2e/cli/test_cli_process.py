@@ -193,7 +193,7 @@ def test_ctrl_c_during_a_push_leaves_nothing_behind(cli: CommandLine) -> None:
     assert said.rstrip().endswith("interrupted; nothing is half-stored")
     assert "Traceback" not in said
     assert cli.ok("data", "find", "-q").lines == [kept]
-    assert cli.ok("fsck").text.endswith("clean.\n")
+    assert cli.ok("fsck", "--deep").text.endswith("clean.\n")
     assert [path for path in Path(".raykqi/tmp").rglob("*") if path.is_file()] == []
 
 

@@ -100,6 +100,7 @@ def test_gc_shows_first_and_frees_then(cli: CommandLine) -> None:
     everything = ("--grace", "0s")
 
     assert cli.ok("gc", "--json").json["objects"] == []
+    assert cli.ok("gc").lines[1].startswith("Not needed either, but younger than 1h: 2 objects, ")
     shown = cli.ok("gc", "--dry-run", "--json", *everything).json
     listed = cli.ok("gc", "--dry-run", *everything).lines
     freed = cli.ok("gc", "--json", *everything).json
@@ -115,6 +116,7 @@ def test_fsck_is_quiet_about_a_sound_workspace(cli: CommandLine) -> None:
     cli.push("made")
 
     assert cli.ok("fsck", "--deep").lines == ["1 entry, 1 data, 2 objects: clean."]
+    assert cli.ok("fsck").lines == ["1 entry, 1 data, 2 objects: clean (presence and sizes; --deep reads every byte)."]
     assert cli.ok("fsck", "--json").json["clean"] is True
 
 
