@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, suppress
+from queue import Empty, SimpleQueue
 
 from blake3 import blake3
 
@@ -23,6 +24,8 @@ from raykqi.storage.unpacking import FILE_FLAGS, Job, Member, write_file, write_
 __all__ = ["Writer"]
 
 THREADS = 6  # each may hold a range
+DOWNLOADS = 3  # objects that are being fetched into the cache
+WAITING = 24  # ranges that are fetched, or wait for a process to write them
 # From so many files on, processes that write them are worth their start.
 UNPACKED_MIN = 1000
 
@@ -33,7 +36,9 @@ class Writer:
         self._staging = staging
         self._progress = progress
         self._stop = Stop()
-        self._buffers = threading.local()
+        self._downloading = threading.Semaphore(DOWNLOADS)
+        self._working = threading.Semaphore(THREADS)
+        self._memory: SimpleQueue[bytearray] = SimpleQueue()
         self._folder = os.open(staging.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._umask = self._probe_umask()
         self._unpackers: Unpackers | None = None
@@ -66,18 +71,22 @@ class Writer:
 
     def _write_ranges(self, ranges: Iterable[Range]) -> Generator[Range, None, None]:
         if self._reader.is_remote:
-            return in_order(self._write_range, ranges, threads=THREADS, stop=self._stop)
+            threads = WAITING if self._unpackers else THREADS
+            return in_order(self._write_range, ranges, threads=threads, stop=self._stop)
         return in_order_if_slow(
             self._write_range, ranges, files=lambda each: len(each.entries), threads=THREADS, stop=self._stop
         )
 
     def _write_range(self, wanted: Range) -> Range:
         if wanted.keep:
-            self._reader.keep(wanted.key, wanted.keep)
+            with self._downloading:
+                self._stop.check()
+                self._reader.keep(wanted.key, wanted.keep)
         self._stop.check()
         if wanted.entries[0].size >= STREAM_MIN:
-            for entry in wanted.entries:
-                self._write_large(entry)
+            with self._working:
+                for entry in wanted.entries:
+                    self._write_large(entry)
             return wanted
         members = [
             Member(entry.path, entry.mode, entry.size, entry.hash, entry.offset - wanted.start)
@@ -93,7 +102,15 @@ class Writer:
         return wanted
 
     def _write_members(self, wanted: Range, members: list[Member]) -> str:
-        return write_members(self._folder, self._umask, self._fetch(wanted), members)
+        with self._working:
+            try:
+                memory = self._memory.get_nowait()
+            except Empty:
+                memory = bytearray()
+            try:
+                return write_members(self._folder, self._umask, self._fetch(wanted, memory), members)
+            finally:
+                self._memory.put(memory)
 
     def _unpack(self, wanted: Range, members: list[Member]) -> bool:
         """Have another process do it. If that fails, for whatever reason but a full disk, nothing was done."""
@@ -113,15 +130,15 @@ class Writer:
             with suppress(FileNotFoundError):
                 os.unlink(member.path, dir_fd=self._folder)
 
-    def _fetch(self, wanted: Range) -> memoryview:
+    def _fetch(self, wanted: Range, memory: bytearray) -> memoryview:
         """From a file of this machine into memory that is used again; else whatever the store gives."""
         size = wanted.end - wanted.start
         file = self._reader.open_local(wanted.key)
         if file is not None:
             try:
-                if not hasattr(self._buffers, "memory") or len(self._buffers.memory) < size:
-                    self._buffers.memory = memoryview(bytearray(size))
-                view: memoryview = self._buffers.memory[:size]
+                if len(memory) < size:
+                    memory.extend(bytes(size - len(memory)))
+                view = memoryview(memory)[:size]
                 if os.preadv(file, [view], wanted.start) == size:
                     return view
             finally:
