@@ -6,6 +6,7 @@ checked by the domain, decisions are taken by the controller, bytes are moved by
 
 from __future__ import annotations
 
+import atexit
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -15,8 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from raykqi.catalog import queries
-from raykqi.controller.controller import Controller
-from raykqi.controller.index_keeper import IndexKeeper
 from raykqi.controller.uploading import Upload
 from raykqi.domain.data import Data, DataQuery, Named, Page, TagChange, TagCount, id_of
 from raykqi.domain.events import DataPurged, DataRemoved, RunInput, TagsChanged
@@ -24,10 +23,9 @@ from raykqi.domain.ids import is_id
 from raykqi.domain.tags import check_key, check_tags, parse_instant, parse_query_tag, parse_tags
 from raykqi.domain.text import check_name, check_text
 from raykqi.engine.commands import ChangeTags, Command, Purge, Remove
-from raykqi.errors import Damaged, DataGone, InvalidInput, InvalidQuery
+from raykqi.errors import Damaged, DataGone, InvalidInput, InvalidQuery, RaykqiError
 from raykqi.opening import Parts
 from raykqi.settings import Settings
-from raykqi.storage.filesystem import Store
 from raykqi.storage.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
@@ -43,6 +41,7 @@ __all__ = ["Workspace"]
 Answer = TypeVar("Answer")
 
 PAGE = 1_000
+_still_open: weakref.WeakSet[Workspace] = weakref.WeakSet()
 
 
 class Workspace:
@@ -51,8 +50,7 @@ class Workspace:
     def __init__(self, parts: Parts, settings: Settings) -> None:
         self._store, self._description, self._keeper, self._controller = parts
         self._settings = settings
-        # A script that ends without closing must not leave DuckDB to the interpreter's own end.
-        self._shut = weakref.finalize(self, _shut, self._controller, self._keeper, self._store)
+        _still_open.add(self)
 
     def __repr__(self) -> str:
         return f"<raykqi.Workspace {self.url}>"
@@ -67,7 +65,10 @@ class Workspace:
 
     def close(self) -> None:
         """Finish what was begun, and give back files, locks and connections."""
-        self._shut()
+        _still_open.discard(self)
+        self._controller.close()
+        self._keeper.index.close()
+        self._store.close()
 
     def __enter__(self) -> Workspace:
         return self
@@ -378,10 +379,12 @@ class Workspace:
         return tuple(dict.fromkeys(id_ if is_id(id_) else self.resolve_data(id_) for id_ in prefixes))
 
 
-def _shut(controller: Controller, keeper: IndexKeeper, store: Store) -> None:
-    controller.close()
-    keeper.index.close()
-    store.close()
+@atexit.register
+def _close_the_rest() -> None:
+    """A script that ends without closing must not leave DuckDB to the interpreter's own end."""
+    for workspace in list(_still_open):
+        with suppress(RaykqiError, OSError):
+            workspace.close()
 
 
 def _reason(text: str) -> str:

@@ -59,8 +59,7 @@ def sort_postings(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the postings anew, each tag's in one stretch, so that `find` reads a few row groups."""
     connection.execute("DELETE FROM posting")
     connection.execute("INSERT INTO posting SELECT hash(key, value) AS hash, data FROM tag ORDER BY hash, data")
-    connection.execute("DELETE FROM meta WHERE key = 'sorted'")
-    connection.execute("INSERT INTO meta SELECT 'sorted', count(*)::VARCHAR FROM posting")
+    connection.execute("UPDATE arrangement SET sorted = (SELECT count(*) FROM posting)")
 
 
 class _Rows:

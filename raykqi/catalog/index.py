@@ -31,7 +31,18 @@ INDEX_FORMAT = f"1/{duckdb.__version__}"
 Connection = duckdb.DuckDBPyConnection
 START_HASH = "0" * 64
 SLOTS = 16
-_DISPOSABLE = ("meta", "run", "run_input", "data", "tag", "tag_past", "tombstone", "condemned", "posting")
+_DISPOSABLE = (
+    "posting",
+    "arrangement",
+    "meta",
+    "run",
+    "run_input",
+    "data",
+    "tag",
+    "tag_past",
+    "tombstone",
+    "condemned",
+)
 _OUR_MISTAKES = (
     duckdb.ResourceInUseException,
     duckdb.ParserException,
@@ -240,6 +251,7 @@ class Index:
             connection.execute(f"CREATE TABLE {table.__tablename__} ({columns_sql(table)})")
         # Where `find` looks: tags by hash. Sorted at each rebuild, so that a tag is a few row groups.
         connection.execute("CREATE TABLE posting (hash UBIGINT NOT NULL, data BIGINT NOT NULL)")
+        connection.execute("CREATE TABLE arrangement AS SELECT 0::BIGINT AS sorted")
         connection.executemany(
             "INSERT INTO meta VALUES (?, ?)",
             [

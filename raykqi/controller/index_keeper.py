@@ -28,9 +28,7 @@ Answer = TypeVar("Answer")
 
 MANY_EVENTS = 20_000
 FEW_UNSORTED, UNSORTED_SHARE = 200_000, 0.25
-_UNSORTED = """
-    SELECT (SELECT count(*) FROM posting), coalesce((SELECT value::BIGINT FROM meta WHERE key = 'sorted'), 0)
-"""
+_UNSORTED = "SELECT (SELECT count(*) FROM posting), sorted FROM arrangement"
 _MOVE = "UPDATE meta SET value = ? WHERE key = 'position'"
 
 

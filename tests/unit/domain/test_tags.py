@@ -13,7 +13,7 @@ from tests.unit.catalog.history import START
 
 values = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 keys = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\n\r:"), min_size=1, max_size=40).filter(
-    lambda key: key.strip() and not key.strip().startswith(("raykqi#", "knit#"))
+    lambda key: key.strip() and not key.strip().startswith(("raykqi#", "knit#", "!"))
 )
 
 
