@@ -10,7 +10,7 @@ import atexit
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -20,7 +20,7 @@ from raykqi.controller.uploading import Upload
 from raykqi.domain.data import Data, DataQuery, Named, Page, TagChange, TagCount, id_of
 from raykqi.domain.events import DataPurged, DataRemoved, RunInput, TagsChanged
 from raykqi.domain.ids import is_id
-from raykqi.domain.tags import check_key, check_tags, parse_instant, parse_query_tag, parse_tags
+from raykqi.domain.tags import check_key, check_tags, instant_of, parse_query_tag, parse_tags
 from raykqi.domain.text import check_name, check_text
 from raykqi.engine.commands import ChangeTags, Command, Purge, Remove
 from raykqi.errors import Damaged, DataGone, InvalidInput, InvalidQuery, RaykqiError
@@ -165,8 +165,8 @@ class Workspace:
             without=tuple(parse_query_tag(tag) for tag in excluded),
             id_prefix=id,
             name=check_text(name, "name"),
-            since=_moment(since),
-            until=_moment(until),
+            since=instant_of(since),
+            until=instant_of(until),
             min_size=min_size,
             max_size=max_size,
             creator=check_text(creator, "creator"),
@@ -264,7 +264,7 @@ class Workspace:
         if way not in ("up", "down", "both"):
             raise InvalidInput(f"there is no way {way!r}", hint="Choose up, down or both.")
         whole = self.resolve(node)
-        moment = _moment(as_of)
+        moment = instant_of(as_of)
         return self._read(lambda: self._lineage.around(whole, way=way, depth=depth, siblings=siblings, as_of=moment))
 
     def path(self, ancestor: Named, descendant: Named) -> Lineage:
@@ -391,13 +391,3 @@ def _reason(text: str) -> str:
     if not text.strip():
         raise InvalidInput("a reason is needed", hint="Say why in a few words: the lineage keeps it.")
     return check_text(text.strip(), "reason")
-
-
-def _moment(moment: datetime | str | None) -> datetime | None:
-    """Without an offset it is in local time."""
-    if isinstance(moment, str):
-        return parse_instant(moment)
-    try:
-        return moment.astimezone(UTC) if moment else None
-    except (ValueError, OverflowError):
-        raise InvalidQuery(f"{moment} is beyond the calendar", hint="Leave the limit out.") from None

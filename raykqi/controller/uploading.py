@@ -45,12 +45,12 @@ class Upload:
 
     def import_(self, url: str, tags: tuple[Tag, ...]) -> Data:
         from raykqi.storage.importing import import_objects
-        from raykqi.storage.trees import tree_key, write_tree
+        from raykqi.storage.push import push_listing
 
         def store() -> tuple[TreeRef, frozenset[str]]:
             tree = import_objects(url, settings=self._settings, progress=self._progress)
-            there = self._store.exists(tree_key(tree.ref.hash))
-            return write_tree(self._store, tree), frozenset([tree_key(tree.ref.hash)] * there)
+            pushed = push_listing(self._store, tree)
+            return pushed.tree, pushed.reused
 
         return self._record(IMPORTED, "/imported", store, tags, ())
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from raykqi.errors import InvalidTag
+from raykqi.errors import InvalidQuery, InvalidTag
 
 __all__ = [
     "SYSTEM_ID",
@@ -19,6 +19,7 @@ __all__ = [
     "Tag",
     "check_key",
     "check_tags",
+    "instant_of",
     "parse_instant",
     "parse_query_tag",
     "parse_tag",
@@ -119,6 +120,16 @@ def parse_instant(text: str) -> datetime:
             f"{_quote(text)} is not a date or time",
             hint="Write it like 2026-11-20, 2026-11-20T18:30:00 or 2026-11-20T18:30:00.123+09:00.",
         ) from None
+
+
+def instant_of(moment: datetime | str | None) -> datetime | None:
+    """A moment as callers give it; without an offset it is in local time."""
+    if isinstance(moment, str):
+        return parse_instant(moment)
+    try:
+        return moment.astimezone(UTC) if moment else None
+    except (ValueError, OverflowError):
+        raise InvalidQuery(f"{moment} is beyond the calendar", hint="Leave the limit out.") from None
 
 
 def _split(text: str) -> Tag:

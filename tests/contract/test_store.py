@@ -229,6 +229,8 @@ def test_many_threads_use_one_store(store: Store) -> None:
 
 
 def test_readers_see_the_old_or_the_new(store: Store) -> None:
+    if not store.creates_exclusively:
+        pytest.skip("rclone's server takes an object away before it puts another in its place")
     old, new = b"o" * 300_000, b"n" * 300_000
     store.put("a", old)
     done = threading.Event()

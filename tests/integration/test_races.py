@@ -247,7 +247,7 @@ def test_p3_a_stopped_controller_of_object_storage_is_refused_or_follows_when_it
 def test_p3_a_controller_that_slept_through_its_lease_is_refused_when_it_wakes(
     rclone: S3Server, make_lab: Callable[..., Lab]
 ) -> None:
-    lab = make_lab(url=rclone.url(uuid.uuid4().hex), s3_endpoint=rclone.endpoint, lock_timeout=10.0)
+    lab = make_lab(url=rclone.url(uuid.uuid4().hex), s3_endpoint=rclone.endpoint, lock_timeout=40.0)
     source = lab.files("photos", {"a.txt": b"alpha"})
     tally = Tally()
     zombie = Child(race_with_lease, lab.url, lab.settings, rclone.env(), "zombie", 1_000, str(source))
