@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,10 @@ UPLOADED = "raykqi#uploaded"
 IMPORTED = "raykqi#imported"
 # How long an upload waits for a collection that is deleting what it would like to reuse.
 PATIENCE = 60.0
+# Uploads that move bytes at one moment. More would be no quicker, and the one thread that commits for all
+# of them would wait for the interpreter after each of its steps.
+STORING = 4
+_storing = threading.BoundedSemaphore(STORING)
 
 
 class Upload:
@@ -67,7 +72,8 @@ class Upload:
         while True:
             generation = self._controller.keeper.position.generation
             try:
-                tree, reused = store()
+                with _storing:
+                    tree, reused = store()
                 command = RecordRun(
                     by=self._settings.user,
                     plan=plan,

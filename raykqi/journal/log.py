@@ -118,6 +118,9 @@ class Journal:
         except StorageError as e:
             raise OutcomeUnknown(entry_key(seq), e) from e
         self._saw(seq, entry.hash, began)
+        if is_near(self._store):
+            # What was just written need not be read back to know that it is unchanged.
+            self._unchanged = (seq, entry.hash, self._store.info(entry_key(seq)))
         return entry
 
     def compact(self, until: int, *, min_age: float = SETTLED_AFTER) -> Segment | None:
