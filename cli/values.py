@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from raykqi.domain.tags import parse_instant
 from raykqi.errors import InvalidInput, InvalidTag
+from raykqi.rendering.labels import show_size
 
 __all__ = [
     "parse_duration",
@@ -80,15 +81,6 @@ def parse_limit(text: str, option: str) -> int | None:
     if not text.strip().isdecimal() or int(text) < 1:
         raise InvalidInput(f"{option} {text!r} is neither a number from 1 on nor 'all'", hint=f"Try {option} 20.")
     return int(text)
-
-
-def show_size(size: int) -> str:
-    amount = float(size)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if amount < 1023.95:
-            return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} PiB"
 
 
 def show_count(count: int, one: str, many: str = "") -> str:

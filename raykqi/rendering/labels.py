@@ -54,7 +54,7 @@ def state_of(node: DataNode) -> str:
 def show_size(size: int) -> str:
     amount = float(size)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024:
+        if amount < 1023.95:  # what would be rounded up to 1024.0
             return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     return f"{amount:.1f} PiB"
