@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from raykqi.catalog.index import Index
 from raykqi.domain.data import DataStatus
-from raykqi.domain.lineage import RunStatus
+from raykqi.domain.run import RunStatus
 from raykqi.domain.tags import Tag
 
 __all__ = ["Consumer", "DataFacts", "Facts", "is_collecting", "load_facts"]

@@ -12,17 +12,31 @@ from datetime import datetime
 import msgspec
 
 from raykqi.domain.data import TreeRef
+from raykqi.domain.order import Attempt, Stored
+from raykqi.domain.plan import Definition, PlanSettings
+from raykqi.domain.run import Cause, Exit, RunStatus, Stopping, Usage
 from raykqi.domain.tags import Tag
 
 __all__ = [
+    "BacklogChanged",
     "DataPurged",
     "DataRemoved",
     "Event",
+    "NewData",
     "ObjectsCollected",
     "ObjectsCondemned",
+    "PlanApplied",
+    "PlanChanged",
+    "PlanHeld",
+    "RunCreated",
+    "RunEnded",
     "RunInput",
     "RunOutput",
     "RunRecorded",
+    "RunRemoved",
+    "RunRetried",
+    "RunsMoved",
+    "RunsRequeued",
     "TagsChanged",
 ]
 
@@ -97,4 +111,137 @@ class ObjectsCollected(msgspec.Struct, frozen=True, gc=False, tag="objects.colle
     bytes: int
 
 
-Event = RunRecorded | TagsChanged | DataPurged | DataRemoved | ObjectsCondemned | ObjectsCollected
+class PlanApplied(msgspec.Struct, frozen=True, gc=False, tag="plan.applied", tag_field="action"):
+    at: datetime
+    by: str
+    plan: str
+    digest: str
+    definition: Definition
+    settings: PlanSettings
+    project: str = "default"
+
+
+class PlanChanged(msgspec.Struct, frozen=True, gc=False, tag="plan.changed", tag_field="action"):
+    """All of its settings as they are now. Switching it off or on moves its runs that have not begun."""
+
+    at: datetime
+    by: str
+    plan: str
+    settings: PlanSettings
+
+
+class BacklogChanged(msgspec.Struct, frozen=True, gc=False, tag="plan.backlog", tag_field="action"):
+    """Whether matches are held back, because too many runs of the plan wait already."""
+
+    at: datetime
+    plan: str
+    backlog: bool
+
+
+class PlanHeld(msgspec.Struct, frozen=True, gc=False, tag="plan.held", tag_field="action"):
+    """Why no run of the plan can start, such as that no node has what it asks for; "" when that is over."""
+
+    at: datetime
+    plan: str
+    reason: str
+
+
+class NewData(msgspec.Struct, frozen=True, gc=False):
+    """A data that a run is going to make."""
+
+    name: str
+    data: str
+    tags: tuple[Tag, ...] = ()
+
+
+class RunCreated(msgspec.Struct, frozen=True, gc=False, tag="run.created", tag_field="action"):
+    """An assignment of a plan. An input with `take: all` is there once for each of its data."""
+
+    at: datetime
+    by: str
+    run: str
+    plan: str
+    status: RunStatus
+    inputs: tuple[RunInput, ...]
+    outputs: tuple[NewData, ...]
+    cause: Cause
+    project: str = "default"
+
+
+class RunsMoved(msgspec.Struct, frozen=True, gc=False, tag="runs.moved", tag_field="action"):
+    """Runs that go on to `status`, each with the number of its attempt; `executor` is who carries them out."""
+
+    at: datetime
+    by: str
+    status: RunStatus
+    runs: tuple[Attempt, ...]
+    stopping: Stopping = ""
+    reason: str = ""
+    node: str = ""
+    executor: str = ""
+
+
+class RunsRequeued(msgspec.Struct, frozen=True, gc=False, tag="runs.requeued", tag_field="action"):
+    """Attempts that failed or were lost; the runs wait again, at least until `after`."""
+
+    at: datetime
+    by: str
+    runs: tuple[Attempt, ...]
+    reason: str
+    after: datetime | None = None
+    blameless: bool = False
+
+
+class RunEnded(msgspec.Struct, frozen=True, gc=False, tag="run.ended", tag_field="action"):
+    """`done` makes its outputs data that others may match; the outputs of `failed` runs can be looked at."""
+
+    at: datetime
+    by: str
+    run: str
+    attempt: int
+    status: RunStatus
+    exit: Exit
+    stored: tuple[Stored, ...]
+    usage: Usage | None = None
+    node: str = ""
+    reused_from: str = ""
+
+
+class RunRetried(msgspec.Struct, frozen=True, gc=False, tag="run.retried", tag_field="action"):
+    """By a user: what the run had made gives way to new data, and it begins again."""
+
+    at: datetime
+    by: str
+    run: str
+    status: RunStatus
+    outputs: tuple[NewData, ...]
+    reason: str = ""
+
+
+class RunRemoved(msgspec.Struct, frozen=True, gc=False, tag="run.removed", tag_field="action"):
+    """What it made is removed; the run stays as `invalidated`, so that its assignment never runs again."""
+
+    at: datetime
+    by: str
+    run: str
+    reason: str = ""
+
+
+Event = (
+    RunRecorded
+    | TagsChanged
+    | DataPurged
+    | DataRemoved
+    | ObjectsCondemned
+    | ObjectsCollected
+    | PlanApplied
+    | PlanChanged
+    | BacklogChanged
+    | PlanHeld
+    | RunCreated
+    | RunsMoved
+    | RunsRequeued
+    | RunEnded
+    | RunRetried
+    | RunRemoved
+)

@@ -9,22 +9,10 @@ from typing import Literal
 import msgspec
 
 from raykqi.domain.data import DataStatus, Tombstone
+from raykqi.domain.run import RunStatus
 from raykqi.domain.tags import Tag
 
 __all__ = ["Ancestries", "DataNode", "Edge", "Lineage", "RunNode", "Tombstone"]
-
-RunStatus = Literal[
-    "deactivated",
-    "waiting",
-    "ready",
-    "starting",
-    "running",
-    "completing",
-    "aborting",
-    "done",
-    "failed",
-    "invalidated",
-]
 
 
 class DataNode(msgspec.Struct, frozen=True):

@@ -1,0 +1,131 @@
+"""What a run takes of a node: quantities as people and Kubernetes write them, checked once.
+
+Values are kept as whole thousandths (cores, GPUs, custom resources) and bytes, so that sums of
+fractions come out exactly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from raykqi.errors import InvalidInput
+
+__all__ = ["Resources", "change_resources", "parse_bytes", "parse_resources", "parse_thousandths", "show_thousandths"]
+
+WHOLE = 1000
+GIB = 1024**3
+GPU_NAMES = ("gpu", "gpus", "nvidia.com/gpu")
+_QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)\s*\Z")
+_BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
+_BYTES |= {"K": 10**3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,251}[A-Za-z0-9])?\Z")
+
+
+class Resources(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`cpu`, `gpu` and `custom` in thousandths, `memory` in bytes; `accelerator` is a type such as H100."""
+
+    cpu: int = WHOLE
+    memory: int = GIB
+    gpu: int = 0
+    accelerator: str = ""
+    custom: dict[str, int] = {}
+
+    def shown(self) -> dict[str, str]:
+        """As a plan file writes them."""
+        shown = {"cpu": show_thousandths(self.cpu), "memory": show_bytes(self.memory)}
+        if self.gpu:
+            shown["gpu"] = show_thousandths(self.gpu)
+        if self.accelerator:
+            shown["accelerator"] = self.accelerator
+        return shown | {name: show_thousandths(value) for name, value in sorted(self.custom.items())}
+
+
+def parse_resources(wanted: Mapping[str, object]) -> Resources:
+    """From a plan's `resources`; what is not named keeps its default."""
+    return change_resources(Resources(), wanted)
+
+
+def change_resources(before: Resources, wanted: Mapping[str, object]) -> Resources:
+    """`before` with the named ones replaced; None takes one off again, back to its default."""
+    cpu, memory, gpu, accelerator, custom = before.cpu, before.memory, before.gpu, before.accelerator, {**before.custom}
+    for name, value in wanted.items():
+        if name == "cpu":
+            cpu = WHOLE if value is None else parse_thousandths(name, value)
+        elif name == "memory":
+            memory = GIB if value is None else parse_bytes(name, value)
+        elif name in GPU_NAMES:
+            gpu = 0 if value is None else _gpus(value)
+        elif name == "accelerator":
+            accelerator = "" if value is None else str(value)
+        elif value is None:
+            custom.pop(name, None)
+        else:
+            custom[_checked(name)] = parse_thousandths(name, value)
+    if accelerator and not gpu:
+        raise InvalidInput(
+            f"the accelerator {accelerator!r} is asked for, but no GPU", hint="Add `gpu: 1` to the resources."
+        )
+    return Resources(cpu, memory, gpu, accelerator, {name: value for name, value in custom.items() if value})
+
+
+def parse_thousandths(name: str, value: object) -> int:
+    """`2`, `0.5`, `"500m"`."""
+    number, unit = _split(name, value)
+    if unit not in ("", "m"):
+        raise InvalidInput(f"{name}: {value!r} has the unit {unit!r}", hint='Write a number, as in 2, 0.5 or "500m".')
+    thousandths = number * (1 if unit == "m" else WHOLE)
+    if abs(thousandths - round(thousandths)) > 1e-6:
+        raise InvalidInput(f"{name}: {value!r} is finer than a thousandth", hint="Round it.")
+    return round(thousandths)
+
+
+def parse_bytes(name: str, value: object) -> int:
+    """`1Gi`, `512M`, or bytes."""
+    number, unit = _split(name, value)
+    if unit not in _BYTES:
+        raise InvalidInput(
+            f"{name}: {value!r} has the unit {unit!r}", hint="Units are Ki, Mi, Gi, Ti (of 1024) and k, M, G, T."
+        )
+    return round(number * _BYTES[unit])
+
+
+def show_thousandths(value: int) -> str:
+    return f"{value / WHOLE:g}"
+
+
+def show_bytes(value: int) -> str:
+    for unit, size in (("Ti", 2**40), ("Gi", 2**30), ("Mi", 2**20), ("Ki", 2**10)):
+        if value and value % size == 0:
+            return f"{value // size}{unit}"
+    return str(value)
+
+
+def _gpus(value: object) -> int:
+    gpus = parse_thousandths("gpu", value)
+    if gpus > WHOLE and gpus % WHOLE:
+        raise InvalidInput(
+            f"gpu: {show_thousandths(gpus)} is more than one GPU and not a whole number",
+            hint="Ask for a part of one GPU (0.25), or for 1, 2, 3, …",
+        )
+    return gpus
+
+
+def _split(name: str, value: object) -> tuple[float, str]:
+    # YAML reads 0.30000000000000004 and numpy hands in its own numbers: both are numbers by their text.
+    match = None if isinstance(value, bool) else _QUANTITY.match(str(value))
+    if match is None:
+        raise InvalidInput(
+            f"{name}: {value!r} is not a quantity", hint='Write a number of 0 or more, as in 2 or "500m".'
+        )
+    return float(match[1]), match[2]
+
+
+def _checked(name: str) -> str:
+    if not _NAME.match(name):
+        raise InvalidInput(
+            f"{name!r} is not the name of a resource", hint="Use letters, digits, '.', '-', '_' and '/'."
+        )
+    return name
