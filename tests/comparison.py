@@ -17,7 +17,7 @@ Rows = dict[str, list[tuple[Any, ...]]]
 
 def rows_of(index: Index) -> Rows:
     names = [str(table.__tablename__) for table in TABLES]
-    return {name: sorted(index.rows(f"SELECT * FROM {name}"), key=repr) for name in (*names, "posting")}
+    return {name: sorted(index.rows(f"SELECT * FROM {name}"), key=repr) for name in (*names, "posting", "matched")}
 
 
 def rows_from_journal(store: Store, workspace: str, *, from_snapshot: bool = False) -> Rows:

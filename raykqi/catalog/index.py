@@ -27,7 +27,7 @@ __all__ = ["START_HASH", "Connection", "Index", "IndexDamaged", "Position", "utc
 log = logging.getLogger(__name__)
 
 # Postings hold DuckDB's own hash, which may differ between its versions.
-INDEX_FORMAT = f"1/{duckdb.__version__}"
+INDEX_FORMAT = f"2/{duckdb.__version__}"
 Connection = duckdb.DuckDBPyConnection
 START_HASH = "0" * 64
 SLOTS = 16
@@ -42,6 +42,10 @@ _DISPOSABLE = (
     "tag_past",
     "tombstone",
     "condemned",
+    "plan",
+    "plan_port",
+    "plan_tag",
+    "matched",
 )
 _OUR_MISTAKES = (
     duckdb.ResourceInUseException,
@@ -66,6 +70,8 @@ class Position(msgspec.Struct, frozen=True):
     generation: int = 0
     runs: int = 0
     data: int = 0
+    plans: int = 0
+    ports: int = 0
     last_id: str = ""
 
 
@@ -251,6 +257,8 @@ class Index:
             connection.execute(f"CREATE TABLE {table.__tablename__} ({columns_sql(table)})")
         # Where `find` looks: tags by hash. Sorted at each rebuild, so that a tag is a few row groups.
         connection.execute("CREATE TABLE posting (hash UBIGINT NOT NULL, data BIGINT NOT NULL)")
+        # Which data each input of a plan may take at this moment.
+        connection.execute("CREATE TABLE matched (port BIGINT NOT NULL, data BIGINT NOT NULL)")
         connection.execute("CREATE TABLE arrangement AS SELECT 0::BIGINT AS sorted")
         connection.executemany(
             "INSERT INTO meta VALUES (?, ?)",

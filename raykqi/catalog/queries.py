@@ -134,7 +134,7 @@ def list_tags(
 
 def live_trees(index: Index, *, after: int = 0) -> set[str]:
     """The trees whose bytes must be kept, of data numbered above `after`."""
-    sql = "SELECT DISTINCT tree FROM data WHERE status NOT IN ('purged', 'removed') AND number > ?"
+    sql = "SELECT DISTINCT tree FROM data WHERE status NOT IN ('purged', 'removed') AND tree <> '' AND number > ?"
     return {tree for (tree,) in index.rows(sql, [after])}
 
 

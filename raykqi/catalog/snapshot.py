@@ -20,12 +20,15 @@ _VIEWS = Path(__file__).with_name("views.sql")
 _ORDER = {
     "meta": "key",
     "run": "number",
-    "run_input": "run, name",
+    "run_input": "run, name, data",
     "data": "number",
     "tag": "data, key, value",
     "tag_past": "data, key, value, added_at",
     "tombstone": "data, ended_at, kind",
     "condemned": "object",
+    "plan": "number",
+    "plan_port": "number",
+    "plan_tag": "port, key, value",
 }
 
 

@@ -39,6 +39,20 @@ class Run(Table, table=True):
     created: datetime = Field(sa_column=Column(DateTime, nullable=False))
     updated: datetime = Field(sa_column=Column(DateTime, nullable=False))
     creator: str
+    attempt: int = Field(sa_column=_number())
+    tries: int = Field(sa_column=_number())
+    stopping: str
+    started: datetime | None = Field(default=None, sa_column=Column(DateTime, nullable=True))
+    ended: datetime | None = Field(default=None, sa_column=Column(DateTime, nullable=True))
+    exit_code: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    exit_message: str
+    reason: str
+    executor: str
+    node: str
+    after: datetime | None = Field(default=None, sa_column=Column(DateTime, nullable=True))
+    cause: str | None = None
+    usage: str | None = None
+    reused_from: str
 
 
 class RunInput(Table, table=True):
@@ -101,7 +115,56 @@ class Condemned(Table, table=True):
     generation: int = Field(sa_column=_number())
 
 
-TABLES: tuple[type[Table], ...] = (Meta, Run, RunInput, Data, Tag, TagPast, Tombstone, Condemned)
+class Plan(Table, table=True):
+    """`definition` and `settings` are JSON; what questions and matching ask for stands beside them."""
+
+    __tablename__ = "plan"
+    number: int = Field(sa_column=_number(key=True))
+    id: str
+    project: str
+    name: str
+    image: str
+    digest: str
+    active: bool
+    inputs: int = Field(sa_column=_number())
+    is_plain: bool  # one input, `take: each`: matched together with all others of the kind
+    priority: int = Field(sa_column=_number())
+    running_limit: int = Field(sa_column=_number())
+    pending_limit: int = Field(sa_column=_number())
+    backlog: bool
+    held: str
+    definition: str
+    settings: str
+    created: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    creator: str
+
+
+class PlanPort(Table, table=True):
+    """An input, output or log of a plan; `needs` is how many user tags it has."""
+
+    __tablename__ = "plan_port"
+    number: int = Field(sa_column=_number(key=True))
+    plan: int = Field(sa_column=_number())
+    project: str
+    kind: str
+    name: str
+    path: str
+    take: str
+    data_id: str
+    moment: datetime | None = Field(default=None, sa_column=Column(DateTime, nullable=True))
+    needs: int = Field(sa_column=_number())
+
+
+class PlanTag(Table, table=True):
+    __tablename__ = "plan_tag"
+    port: int = Field(sa_column=_number(key=True))
+    key: str = Field(primary_key=True)
+    value: str = Field(primary_key=True)
+
+
+TABLES: tuple[type[Table], ...] = (
+    Meta, Run, RunInput, Data, Tag, TagPast, Tombstone, Condemned, Plan, PlanPort, PlanTag,
+)  # fmt: skip
 
 
 def columns_sql(table: type[Table]) -> str:

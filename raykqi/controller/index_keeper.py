@@ -96,13 +96,13 @@ class IndexKeeper:
                     return answer
 
     @contextmanager
-    def advancing(self, *, postings: bool = True) -> Iterator[Advance]:
+    def advancing(self, *, derived: bool = True) -> Iterator[Advance]:
         """A transaction in which events are applied; the position moves when it ends well."""
         with self.writing:
             before = self.position
             try:
                 with self.index.transaction() as connection:
-                    advance = Advance(connection, before, postings)
+                    advance = Advance(connection, before, derived)
                     yield advance
                     if advance.position != before:
                         connection.execute(_MOVE, [msgspec.json.encode(advance.position).decode()])
@@ -124,7 +124,7 @@ class IndexKeeper:
 
     def fill_readable(self) -> None:
         """What can be read of a damaged journal, for those who look after it. The index stays unfit for others."""
-        with self.writing, self.advancing(postings=False) as advance:
+        with self.writing, self.advancing(derived=False) as advance:
             with suppress(Damaged):
                 for entry in self.journal.read():
                     advance.queue(entry)
@@ -154,7 +154,7 @@ class IndexKeeper:
                 gc.enable()
 
     def _fill_tables(self, snapshot: Snapshot | None) -> bool:
-        with self.advancing(postings=False) as advance:
+        with self.advancing(derived=False) as advance:
             if snapshot:
                 advance.position = self._load(snapshot, advance.connection)
             start = advance.position
@@ -163,9 +163,9 @@ class IndexKeeper:
             advance.apply()
             if advance.position == Position():
                 return False
-            from raykqi.catalog.apply import sort_postings
+            from raykqi.catalog.apply import derive
 
-            sort_postings(advance.connection)
+            derive(advance.connection)
         return True
 
     def _load(self, snapshot: Snapshot, connection: Connection) -> Position:
@@ -219,10 +219,10 @@ class _Unfit(Damaged):
 class Advance:
     """An open transaction of the index, and the position that it will leave behind."""
 
-    def __init__(self, connection: Connection, position: Position, postings: bool) -> None:
+    def __init__(self, connection: Connection, position: Position, derived: bool) -> None:
         self.connection = connection
         self.position = position
-        self._postings = postings
+        self._derived = derived
         self._waiting: list[Event] = []
         self._last: Entry | None = None
 
@@ -244,7 +244,7 @@ class Advance:
     def fold(self, events: Iterable[Event]) -> None:
         from raykqi.catalog.apply import apply_events
 
-        self.position = apply_events(self.connection, self.position, events, postings=self._postings)
+        self.position = apply_events(self.connection, self.position, events, derived=self._derived)
 
     def reach(self, seq: int, hash_: str, epoch: int, time: datetime) -> None:
         self.position = msgspec.structs.replace(self.position, seq=seq, hash=hash_, epoch=epoch, time=time)

@@ -182,14 +182,14 @@ class RunsMoved(msgspec.Struct, frozen=True, gc=False, tag="runs.moved", tag_fie
 
 
 class RunsRequeued(msgspec.Struct, frozen=True, gc=False, tag="runs.requeued", tag_field="action"):
-    """Attempts that failed or were lost; the runs wait again, at least until `after`."""
+    """Attempts that failed or were lost; the runs wait again, at least until `after`. `tries` counts failures."""
 
     at: datetime
     by: str
     runs: tuple[Attempt, ...]
     reason: str
     after: datetime | None = None
-    blameless: bool = False
+    tries: int | None = None
 
 
 class RunEnded(msgspec.Struct, frozen=True, gc=False, tag="run.ended", tag_field="action"):
@@ -208,14 +208,15 @@ class RunEnded(msgspec.Struct, frozen=True, gc=False, tag="run.ended", tag_field
 
 
 class RunRetried(msgspec.Struct, frozen=True, gc=False, tag="run.retried", tag_field="action"):
-    """By a user: what the run had made gives way to new data, and it begins again."""
+    """By a user: what the run had made, `replaced`, gives way to new data, and it begins again."""
 
     at: datetime
     by: str
     run: str
     status: RunStatus
     outputs: tuple[NewData, ...]
-    reason: str = ""
+    replaced: tuple[str, ...] = ()
+    project: str = "default"
 
 
 class RunRemoved(msgspec.Struct, frozen=True, gc=False, tag="run.removed", tag_field="action"):
@@ -224,6 +225,7 @@ class RunRemoved(msgspec.Struct, frozen=True, gc=False, tag="run.removed", tag_f
     at: datetime
     by: str
     run: str
+    outputs: tuple[str, ...] = ()
     reason: str = ""
 
 

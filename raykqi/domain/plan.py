@@ -7,6 +7,7 @@ change at any time and count for runs that start afterwards.
 from __future__ import annotations
 
 from datetime import datetime
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
@@ -99,9 +100,17 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def digest(self) -> str:
-        """The same for two definitions that would do the same; which data holds the code does not matter."""
-        code = self.code and Code(self.code.tree)
-        same = msgspec.structs.replace(self, code=code)
+        """The same for two definitions that would do the same.
+
+        Which data holds the code does not matter, nor in which order inputs, outputs and params are listed.
+        """
+        same = msgspec.structs.replace(
+            self,
+            code=self.code and Code(self.code.tree),
+            inputs=tuple(sorted(self.inputs, key=attrgetter("name"))),
+            outputs=tuple(sorted(self.outputs, key=attrgetter("name"))),
+            params=tuple(sorted(self.params, key=attrgetter("name"))),
+        )
         return blake3(msgspec.json.encode(same, order="deterministic")).hexdigest()
 
     @property

@@ -18,9 +18,13 @@ __all__ = ["Resources", "change_resources", "parse_bytes", "parse_resources", "p
 WHOLE = 1000
 GIB = 1024**3
 GPU_NAMES = ("gpu", "gpus", "nvidia.com/gpu")
+# What Ray and Kubernetes call what has a name here; as resources of its own no node would ever have them.
+OTHER_NAMES = {"cpus": "cpu", "num_cpus": "cpu", "mem": "memory", "num_gpus": "gpu", "accelerator_type": "accelerator"}
+MOST = 10**15
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)\s*\Z")
 _BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _BYTES |= {"K": 10**3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
+_MODEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?\Z")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,251}[A-Za-z0-9])?\Z")
 
 
@@ -51,6 +55,9 @@ def parse_resources(wanted: Mapping[str, object]) -> Resources:
 def change_resources(before: Resources, wanted: Mapping[str, object]) -> Resources:
     """`before` with the named ones replaced; None takes one off again, back to its default."""
     cpu, memory, gpu, accelerator, custom = before.cpu, before.memory, before.gpu, before.accelerator, {**before.custom}
+    given = [name for name, value in wanted.items() if name in GPU_NAMES and value is not None]
+    if len(given) > 1:
+        raise InvalidInput(f"{given[0]!r} and {given[1]!r} both say how many GPUs", hint="Keep `gpu` alone.")
     for name, value in wanted.items():
         if name == "cpu":
             cpu = WHOLE if value is None else parse_thousandths(name, value)
@@ -59,7 +66,7 @@ def change_resources(before: Resources, wanted: Mapping[str, object]) -> Resourc
         elif name in GPU_NAMES:
             gpu = 0 if value is None else _gpus(value)
         elif name == "accelerator":
-            accelerator = "" if value is None else str(value)
+            accelerator = "" if value is None else _model(value)
         elif value is None:
             custom.pop(name, None)
         else:
@@ -93,7 +100,8 @@ def parse_bytes(name: str, value: object) -> int:
 
 
 def show_thousandths(value: int) -> str:
-    return f"{value / WHOLE:g}"
+    whole, rest = divmod(value, WHOLE)
+    return f"{whole}.{rest:03}".rstrip("0") if rest else str(whole)
 
 
 def show_bytes(value: int) -> str:
@@ -120,10 +128,21 @@ def _split(name: str, value: object) -> tuple[float, str]:
         raise InvalidInput(
             f"{name}: {value!r} is not a quantity", hint='Write a number of 0 or more, as in 2 or "500m".'
         )
+    if float(match[1]) > MOST:
+        raise InvalidInput(f"{name}: {match[1][:20]}… is beyond all measure", hint="Ask for what a node can have.")
     return float(match[1]), match[2]
 
 
+def _model(value: object) -> str:
+    if not isinstance(value, str) or not _MODEL.match(value):
+        raise InvalidInput(f"accelerator: {value!r} is not a type of GPU", hint="Write it as Ray does: H100, A100, T4.")
+    return value
+
+
 def _checked(name: str) -> str:
+    meant = OTHER_NAMES.get(name.lower()) or next((own for own in ("cpu", "gpu", "memory") if own == name.lower()), "")
+    if meant:
+        raise InvalidInput(f"there is no resource {name!r}", hint=f"It is called {meant!r}.")
     if not _NAME.match(name):
         raise InvalidInput(
             f"{name!r} is not the name of a resource", hint="Use letters, digits, '.', '-', '_' and '/'."

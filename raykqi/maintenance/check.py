@@ -29,7 +29,7 @@ __all__ = ["check_workspace"]
 
 KEPT_FOLDERS = ("blobs", "packs", "trees")
 LOOKS = 3  # at a tree that seems to be damaged while others write
-_NEEDED = "SELECT tree, id::VARCHAR FROM data WHERE status NOT IN ('purged', 'removed') ORDER BY number"
+_NEEDED = "SELECT tree, id::VARCHAR FROM data WHERE status NOT IN ('purged', 'removed') AND tree <> '' ORDER BY number"
 
 
 def check_workspace(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from raykqi.catalog.apply import ROUND_EVENTS, apply_events, sort_postings
+from raykqi.catalog.apply import apply_events, derive, sort_postings
+from raykqi.catalog.folding import ROUND_EVENTS
 from raykqi.catalog.compare import differing_tables
 from raykqi.catalog.index import Index, Position
 from raykqi.domain.events import Event, ObjectsCollected, ObjectsCondemned
@@ -92,7 +93,7 @@ def test_postings_made_at_the_end_are_those_made_on_the_way(index: Index) -> Non
     fold(index, history)
     other = Index(None, "test")
     with other.transaction() as connection:
-        apply_events(connection, Position(), history, postings=False)
+        apply_events(connection, Position(), history, derived=False)
         assert connection.execute("SELECT count(*) FROM posting").fetchall() == [(0,)]
         sort_postings(connection)
 
