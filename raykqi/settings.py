@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from raykqi.errors import InvalidInput
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "environment_with", "forget_environment"]
 
 MIB = 1024 * 1024
 
@@ -43,6 +44,24 @@ class Settings:
             lock_timeout=float(_number(env, "RAYKQI_LOCK_TIMEOUT", int(cls.lock_timeout), minimum=0)),
             s3_endpoint=env.get("RAYKQI_S3_ENDPOINT") or env.get("AWS_ENDPOINT_URL") or None,
         )
+
+
+@contextmanager
+def environment_with(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables for this process and those that it starts meanwhile; what is set already stays as it is."""
+    added = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+def forget_environment(prefixes: tuple[str, ...]) -> None:
+    """Variables that code of users must not see in this process nor in those that it starts."""
+    for name in [name for name in os.environ if name.startswith(prefixes)]:
+        del os.environ[name]
 
 
 def _login_name() -> str:

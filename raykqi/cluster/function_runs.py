@@ -1,0 +1,189 @@
+"""Function plans on Ray tasks: one order a task while they are few or long, many a task when they are many and short.
+
+A task that loses its worker takes down only the order that killed it: the others run again, one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import ray
+
+from raykqi.cluster.function_task import Begun, decode_ended, function_task, interrupt, same_worker
+from raykqi.cluster.losses import never_began, why_lost
+from raykqi.cluster.reporting import Reporting
+from raykqi.domain.order import Attempt, Ended, Lost, Order, Report, Running
+from raykqi.domain.resources import Resources
+from raykqi.domain.run import Exit
+from raykqi.settings import Settings
+
+__all__ = ["FunctionRuns"]
+
+MOST_IN_A_TASK = 32
+TASK_SECONDS = 0.25  # as long as runs of one task should take together
+FEWEST_TASKS = 4  # under way for each plan, even if no node seems to have room: the cluster may grow
+SMOOTHING = 0.3
+
+
+@dataclass
+class Lane:
+    """Orders of one plan, which wait here until there is a task for them."""
+
+    task: Any
+    wanted: Resources
+    waiting: OrderedDict[Attempt, Order] = field(default_factory=OrderedDict)
+    alone: OrderedDict[Attempt, Order] = field(default_factory=OrderedDict)  # were in a task that died
+    tasks: int = 0
+    seconds: float | None = None  # that an order takes, as seen so far
+
+    def measured(self, seconds: float) -> None:
+        self.seconds = seconds if self.seconds is None else self.seconds + SMOOTHING * (seconds - self.seconds)
+
+    def take(self, slots: int) -> list[Order]:
+        """For the next task: no more than leaves every slot something to do, nor than is done in a moment."""
+        if self.alone:
+            return [self.alone.popitem(last=False)[1]]
+        share = -(-len(self.waiting) // (2 * max(1, slots)))
+        quick = 1 if self.seconds is None else int(TASK_SECONDS / max(self.seconds, 1e-4))
+        size = max(1, min(share, quick, MOST_IN_A_TASK))
+        return [self.waiting.popitem(last=False)[1] for _ in range(min(size, len(self.waiting)))]
+
+
+@dataclass
+class Batch:
+    """Orders in one task."""
+
+    lane: Lane
+    orders: list[Order]
+    ref: Any = None
+    begun: Begun | None = None
+    stopping: set[Attempt] = field(default_factory=set)
+
+
+class FunctionRuns:
+    """All of it happens on one event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        folder: str,
+        reporting: Reporting,
+        *,
+        slots: Callable[[Resources], int],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._reporting = reporting
+        self._slots = slots
+        self._spawn = spawn
+        self._lanes: dict[tuple[object, ...], Lane] = {}
+        self._batches: dict[Attempt, Batch] = {}
+
+    def start(self, orders: Sequence[Order]) -> None:
+        touched = {}
+        for order in orders:
+            key = same_worker(order)
+            lane = self._lanes.get(key) or self._open_lane(key, order)
+            if lane is not None:
+                lane.waiting[order.attempt] = order
+                touched[key] = lane
+        for lane in touched.values():
+            self._pump(lane)
+
+    def stop(self, attempt: Attempt, grace: float) -> None:
+        if batch := self._batches.get(attempt):
+            batch.stopping.add(attempt)
+            self._spawn(self._stop(batch, attempt, grace))
+            return
+        for lane in self._lanes.values():
+            if lane.waiting.pop(attempt, None) or lane.alone.pop(attempt, None):
+                self._reporting.tell(Ended(attempt, Exit(253, "stopped before it began")))
+
+    def kill_all(self) -> None:
+        self._lanes.clear()
+        for batch in {id(batch): batch for batch in self._batches.values()}.values():
+            with suppress(Exception):
+                ray.cancel(batch.ref, force=True)
+
+    def _open_lane(self, key: tuple[object, ...], order: Order) -> Lane | None:
+        try:
+            task = function_task(order)
+        except (ValueError, TypeError) as error:
+            self._reporting.tell(Ended(order.attempt, Exit(255, never_began(error))))
+            return None
+        self._lanes[key] = Lane(task, order.resources)
+        return self._lanes[key]
+
+    def _pump(self, lane: Lane) -> None:
+        slots = self._slots(lane.wanted)
+        while (lane.waiting or lane.alone) and lane.tasks < max(FEWEST_TASKS, 2 * slots):
+            batch = Batch(lane, lane.take(slots))
+            lane.tasks += 1
+            self._batches |= dict.fromkeys((order.attempt for order in batch.orders), batch)
+            self._spawn(self._follow(batch))
+
+    async def _follow(self, batch: Batch) -> None:
+        ended: list[Ended] = []
+        failure: BaseException | None = None
+        try:
+            ended = await self._ended(batch)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            failure = error
+        batch.lane.tasks -= 1
+        for order in batch.orders:
+            self._batches.pop(order.attempt, None)
+        if failure is None:
+            for one in ended:
+                self._reporting.tell(one)
+        else:
+            await self._settle(batch, failure)
+        self._pump(batch.lane)
+
+    async def _ended(self, batch: Batch) -> list[Ended]:
+        clock = asyncio.get_running_loop().time
+        batch.ref = batch.lane.task.remote(msgspec.msgpack.encode(batch.orders), self._settings, self._folder)
+        batch.begun = Begun(*await (await anext(batch.ref)))
+        begun_at = clock()
+        if len(batch.orders) == 1:
+            self._reporting.tell(Running(batch.orders[0].attempt, batch.begun.node))
+        ended = decode_ended(await (await anext(batch.ref)))
+        batch.lane.measured((clock() - begun_at) / len(batch.orders))
+        return ended
+
+    async def _settle(self, batch: Batch, failure: BaseException) -> None:
+        """Nothing was heard of the task's orders: each is told to its end here, or runs again by itself."""
+        reason = never_began(failure)
+        for order in batch.orders:
+            attempt = order.attempt
+            if attempt in batch.stopping:
+                await self._end(attempt, Ended(attempt, Exit(253, "stopped; it had to be killed")))
+            elif reason:
+                self._reporting.tell(Ended(attempt, Exit(255, reason)))
+            elif len(batch.orders) > 1:
+                batch.lane.alone[attempt] = order
+            else:
+                await self._end(attempt, Lost(attempt, why_lost(failure)))
+
+    async def _end(self, attempt: Attempt, otherwise: Report) -> None:
+        self._reporting.tell(await self._reporting.end(attempt, otherwise))
+
+    async def _stop(self, batch: Batch, attempt: Attempt, grace: float) -> None:
+        """One that shares its task with others is soon done, or the task is ended for its sake after the grace."""
+        with suppress(Exception):
+            if batch.begun is None:
+                ray.cancel(batch.ref)
+            elif len(batch.orders) == 1:
+                await interrupt(attempt, batch.begun)
+        await asyncio.sleep(grace)
+        if self._batches.get(attempt) is batch:
+            with suppress(Exception):
+                ray.cancel(batch.ref, force=True)

@@ -1,0 +1,116 @@
+"""Attempts of function plans inside a pooled worker of Ray: several short ones in one task."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import msgspec
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from raykqi.cluster.placement import placement
+from raykqi.cluster.run_actor import gpus_here
+from raykqi.cluster.shapes import this_node
+from raykqi.domain.order import Attempt, Ended, Order
+from raykqi.execution.functions import run_functions
+from raykqi.settings import Settings
+
+__all__ = ["Begun", "carry_out", "decode_ended", "function_task", "interrupt", "same_worker"]
+
+POLITE = signal.SIGUSR2  # the handler below; SIGINT is Ray's, and may come late to another run of the worker
+_ended = msgspec.msgpack.Decoder(list[Ended])
+_running: list[Attempt] = []
+
+
+class Begun(NamedTuple):
+    """Where a task is: enough to interrupt it."""
+
+    node: str
+    node_id: str
+    pid: int
+
+
+def carry_out(orders: bytes, settings: Settings, folder: str) -> Iterator[Begun | bytes]:
+    """Tells at once that it has begun, then how all of them ended."""
+    signal.signal(POLITE, _interrupted)
+    parsed = msgspec.msgpack.decode(orders, type=list[Order])
+    begun = _here()
+    yield begun
+    _running[:] = [order.attempt for order in parsed]
+    try:
+        ended = run_functions(parsed, settings, folder=folder, gpus=gpus_here(), node=begun.node)
+    finally:
+        _running.clear()
+    yield msgspec.msgpack.encode(ended)
+
+
+def decode_ended(told: bytes) -> list[Ended]:
+    return _ended.decode(told)
+
+
+def function_task(order: Order) -> Any:
+    """The task that carries out `order` and others like it."""
+    remote: Any = ray.remote(carry_out)
+    return remote.options(
+        name=order.definition.title,
+        num_returns="streaming",
+        max_retries=0,
+        runtime_env=_environment(order),
+        **placement(order.resources, order.definition.on_node),
+    )
+
+
+def same_worker(order: Order) -> tuple[object, ...]:
+    """Orders with the same answer may share a task."""
+    return (order.plan, msgspec.msgpack.encode(order.resources, order="deterministic"))
+
+
+def interrupt(attempt: Attempt, begun: Begun) -> Any:
+    """Raise KeyboardInterrupt in a running function. Ray's own cancel would also throw away what it then returns."""
+    remote: Any = ray.remote(_interrupt)
+    here = NodeAffinitySchedulingStrategy(begun.node_id, soft=False)
+    return remote.options(num_cpus=0, max_retries=0, scheduling_strategy=here, name="raykqi stop").remote(
+        attempt, begun.pid
+    )
+
+
+def _interrupt(attempt: Attempt, pid: int) -> None:
+    request = _request(attempt)
+    os.close(os.open(request, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+    with suppress(ProcessLookupError):
+        os.kill(pid, POLITE)
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    """The worker may be at another run by now: only a run that was asked to stop is interrupted."""
+    for attempt in _running:
+        request = _request(attempt)
+        if request.exists():
+            request.unlink(missing_ok=True)
+            raise KeyboardInterrupt
+
+
+def _request(attempt: Attempt) -> Path:
+    return Path(tempfile.gettempdir()) / f"raykqi-stop-{attempt.run}-{attempt.number}"
+
+
+def _environment(order: Order) -> dict[str, Any]:
+    """The same for every run of a plan, so that a worker serves many; another code gets another worker."""
+    definition = order.definition
+    wanted = {key: value for key, value in definition.runtime_env.items() if key in ("pip", "uv")}
+    code = definition.code.tree if definition.code else ""
+    given = definition.runtime_env.get("env_vars")
+    return wanted | {"env_vars": {**(given if isinstance(given, dict) else {}), "RAYKQI_CODE": code}}
+
+
+@cache
+def _here() -> Begun:
+    return Begun(this_node(), ray.get_runtime_context().get_node_id(), os.getpid())
