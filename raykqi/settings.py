@@ -6,7 +6,7 @@ import os
 import pwd
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from raykqi.errors import InvalidInput
@@ -14,6 +14,19 @@ from raykqi.errors import InvalidInput
 __all__ = ["Settings", "environment_with", "forget_environment"]
 
 MIB = 1024 * 1024
+# What a node hands on to the commands that run on it, or to the tools that make their environments.
+OF_NODES: tuple[str, ...] = ("HOME", "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
+OF_NODES += (
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "XDG_CONFIG_HOME",
+)
+OF_TOOLS = ("PIP_", "UV_")
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,7 @@ class Settings:
     storage_timeout: float = 60.0  # RAYKQI_STORAGE_TIMEOUT: seconds of retries before giving up
     lock_timeout: float = 30.0  # RAYKQI_LOCK_TIMEOUT: seconds to wait for another process
     s3_endpoint: str | None = None  # RAYKQI_S3_ENDPOINT, else AWS_ENDPOINT_URL
+    node_env: tuple[tuple[str, str], ...] = field(default=(), compare=False)  # PATH, LANG, PIP_… of this node
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -43,6 +57,7 @@ class Settings:
             storage_timeout=float(_number(env, "RAYKQI_STORAGE_TIMEOUT", int(cls.storage_timeout), minimum=1)),
             lock_timeout=float(_number(env, "RAYKQI_LOCK_TIMEOUT", int(cls.lock_timeout), minimum=0)),
             s3_endpoint=env.get("RAYKQI_S3_ENDPOINT") or env.get("AWS_ENDPOINT_URL") or None,
+            node_env=tuple((name, env[name]) for name in sorted(env) if name in OF_NODES or name.startswith(OF_TOOLS)),
         )
 
 

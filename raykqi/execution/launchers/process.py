@@ -1,0 +1,57 @@
+"""The `process` launcher: the node's own file system, in a PID namespace that ends with the command.
+
+Where bubblewrap is not permitted `unshare` makes the namespace, and where nothing may, descendants
+are looked for one by one. Only bubblewrap keeps inputs read-only for whoever may write everywhere.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from raykqi.execution.cgroup import Cgroup
+from raykqi.execution.launchers import Job
+from raykqi.execution.launchers.bubblewrap import bubblewrap_works, launch_bubblewrap, proc_arguments
+from raykqi.execution.launchers.launched import Launched
+from raykqi.execution.launchers.spawning import found_program, spawn
+
+__all__ = ["ProcessLauncher"]
+
+UNSHARE = ("--pid", "--fork", "--kill-child=KILL", "--mount-proc")
+# The first process of a namespace is deaf to SIGTERM, so a shell is first and the command second.
+FIRST = ("/bin/sh", "-c", '("$@"); exit $?', "sh")
+
+
+class ProcessLauncher:
+    @property
+    def protects(self) -> bool:
+        return bubblewrap_works()
+
+    def seen(self, wanted: str, place: Path) -> str:
+        return str(place)
+
+    def launch(self, job: Job) -> Launched:
+        if bubblewrap_works():
+            layout = ["--dev-bind", "/", "/", *proc_arguments()]
+            for mount in job.mounts:
+                if str(mount.source) != mount.target or not mount.writable:
+                    layout += ["--bind" if mount.writable else "--ro-bind", str(mount.source), mount.target]
+            return launch_bubblewrap(job, layout)
+        cgroup = Cgroup.make(job.name, job.memory)
+        around: tuple[str, ...] = ()
+        if unshare_works():
+            around = (found_program("unshare"), *UNSHARE, "--", *FIRST)
+        elif program := found_program("setpriv"):
+            around = (program, "--pdeathsig", "KILL", "--")
+        process = spawn([*around, *job.argv], log=job.log, env=job.env, cwd=job.cwd, cgroup=cgroup)
+        return Launched(process, nested=2 if unshare_works() else 0, cgroup=cgroup)
+
+
+@cache
+def unshare_works() -> bool:
+    program = found_program("unshare")
+    if not program:
+        return False
+    done = subprocess.run([program, *UNSHARE, "true"], capture_output=True, env={}, check=False)
+    return done.returncode == 0
