@@ -40,10 +40,9 @@ def explain_end(code: int, launched: Launched, *, log: Path, outputs: Sequence[P
     if code == 0:
         return Exit(0)
     if killed_for_memory(code, launched.cgroup):
-        limit = (
-            f"needed more than its memory of {show_bytes(memory)}" if launched.cgroup.is_limited else "out of memory"
-        )
-        return Exit(code, f"OOMKilled: {limit}; raise `memory` in the plan's resources")
+        limit = f"needed more than its memory of {show_bytes(memory)}"
+        why = limit if launched.cgroup.is_limited else "the node ran out of memory"
+        return Exit(code, f"OOMKilled: {why}; raise `memory` in the plan's resources")
     if full := next((folder for folder in outputs if is_full(folder)), None):
         return Exit(code, f"{how(code)}; no space is left on the node's disk under {full}{quoted(said)}")
     return Exit(code, how(code) + quoted(said))
