@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from raykqi.domain.data import Data, DataQuery, Page
     from raykqi.domain.lineage import Lineage
     from raykqi.domain.tags import Tag
+    from raykqi.importers.functions import plan
+    from raykqi.importers.planfile import read_plan
     from raykqi.rendering.drawing import draw
     from raykqi.workspace import Workspace
 
 __all__ = ["Data", "DataQuery", "Lineage", "Page", "RaykqiError", "Tag", "Workspace"]
-__all__ += ["__version__", "draw", "errors", "init", "open"]
+__all__ += ["__version__", "draw", "errors", "init", "open", "plan", "read_plan"]
 __version__ = "0.1.0"
 
 _LATER = {
@@ -40,6 +42,8 @@ _LATER = {
     "Lineage": "raykqi.domain.lineage",
     "Workspace": "raykqi.workspace",
     "draw": "raykqi.rendering.drawing",
+    "plan": "raykqi.importers.functions",
+    "read_plan": "raykqi.importers.planfile",
 }
 
 

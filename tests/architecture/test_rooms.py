@@ -39,7 +39,7 @@ SEES_ONLY = {
     "importers": {"errors", "domain"},
 }
 RENDERING_IS_FOR = ("workspace", "client")
-CLI_SEES = {"", "__version__", "errors", "settings", "domain", "rendering", "workspace", "client"}
+CLI_SEES = {"", "__version__", "errors", "settings", "domain", "rendering", "importers", "workspace", "client"}
 
 # Third party → where it may be imported; a path, or a folder with everything in it.
 PLACES = {
