@@ -133,6 +133,5 @@ def last_line(file: Path) -> str:
     except OSError:
         return ""
     said = (line.strip() for line in reversed(lines) if not line.startswith("[raykqi] "))
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in next(filter(None, said), "")
-    )[:200]
+    shown = next(filter(None, said), "")[:200]
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in shown)

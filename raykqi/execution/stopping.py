@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from raykqi.storage.progress import SilentProgress
+
 __all__ = ["Interruptible", "Stopped", "Stopping"]
 
 
@@ -55,17 +57,14 @@ class Stopping:
                 self._told = None
 
 
-class Interruptible:
+class Interruptible(SilentProgress):
     """As the progress of a transfer: breaks it off when a stop is wanted."""
 
     def __init__(self, stopping: Stopping) -> None:
         self._stopping = stopping
 
-    def start(self, label: str, files: int, size: int) -> None:
+    def start(self, label: str, files: int, size: int) -> None:  # noqa: ARG002  nobody watches
         self._stopping.check()
 
-    def advance(self, files: int, size: int) -> None:
+    def advance(self, files: int, size: int) -> None:  # noqa: ARG002  nobody watches
         self._stopping.check()
-
-    def finish(self) -> None:
-        pass

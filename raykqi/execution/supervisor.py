@@ -118,9 +118,8 @@ class Supervisor:
             self._phase = "ended"
             beat.finish()
         if log.problem:
-            ended = self._ended(
-                with_problems(ended.exit, [f"its log could not be stored: {log.problem.message}"]), ended
-            )
+            problem = f"its log could not be stored: {log.problem.message}"
+            ended = self._ended(with_problems(ended.exit, [problem]), ended)
         return ended
 
     def _carry_out(self, store: Store) -> Exit:

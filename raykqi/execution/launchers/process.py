@@ -28,7 +28,7 @@ class ProcessLauncher:
     def protects(self) -> bool:
         return bubblewrap_works()
 
-    def seen(self, wanted: str, place: Path) -> str:
+    def seen(self, wanted: str, place: Path) -> str:  # noqa: ARG002  nothing appears elsewhere
         return str(place)
 
     def launch(self, job: Job) -> Launched:

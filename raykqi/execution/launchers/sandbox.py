@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import raykqi
 from raykqi.execution.launchers import Job, Mount
 from raykqi.execution.launchers.bubblewrap import bubblewrap_works, launch_bubblewrap, proc_arguments
 from raykqi.execution.launchers.launched import Launched, LaunchFailed
@@ -97,10 +96,9 @@ def folder_entries(folder: str, opened: set[str]) -> Iterator[str]:
 
 def veiled(job: Job) -> Iterator[str]:
     """Empty folders in the place of private ones, and in those again what programs need; the deeper path wins."""
-    covers: dict[Path, tuple[str, ...]] = {
-        real: ("--tmpfs", str(real)) for folder in (*PRIVATE, *job.hidden) if (real := real_folder(folder))
-    }
-    package = Path(raykqi.__file__).parent
+    folders = [real_folder(folder) for folder in (*map(Path, PRIVATE), *job.hidden)]
+    covers: dict[Path, tuple[str, ...]] = {folder: ("--tmpfs", str(folder)) for folder in folders if folder}
+    package = Path(__file__).parents[2]
     for wanted in (Path(sys.prefix), Path(sys.base_prefix), package, *job.shown, *map(Path, NAMES)):
         real = Path(os.path.realpath(wanted))
         for path in {real, wanted}:
@@ -110,7 +108,7 @@ def veiled(job: Job) -> Iterator[str]:
         yield from covers[path]
 
 
-def real_folder(folder: str | Path) -> Path | None:
+def real_folder(folder: Path) -> Path | None:
     """Without detours over links; the private /tmp hides what lies in it, so nothing has to be done there."""
     real = Path(os.path.realpath(folder))
     return real if real.is_dir() and real != Path("/") and not real.is_relative_to("/tmp") else None

@@ -52,7 +52,7 @@ class Node:
         many: dict[str, dict[str, str]] | None = None,
         outputs: tuple[str, ...] = ("model",),
         code: dict[str, bytes] | None = None,
-        resources: Resources = Resources(),
+        resources: Resources | None = None,
         params: dict[str, Any] | None = None,
         env: dict[str, str] | None = None,
         log: str = "",
@@ -71,7 +71,7 @@ class Node:
             project="default",
             workspace=workspace or self.workspace,
             definition=Definition(inputs=(), command=command or None, **definition),
-            resources=resources,
+            resources=resources or Resources(),
             inputs=(
                 *(
                     OrderInput(name, paths.get(name, f"/in/{name}"), (OrderTree(f"data-of-{name}", tree),))
