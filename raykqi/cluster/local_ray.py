@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
 import sys
@@ -99,7 +100,7 @@ def _init(options: dict[str, Any], undo: ExitStack) -> Any:
         raise Conflict("this process is connected to a Ray already", hint="Disconnect it with ray.shutdown().")
     try:
         context = ray.init(
-            namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR", configure_logging=False, **options
+            namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options
         )
     except ConnectionError as error:
         raise InvalidInput(

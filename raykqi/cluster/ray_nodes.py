@@ -32,6 +32,7 @@ class RayNodes:
     """On the cluster that this process is connected to. `folder` is where runs work on the nodes."""
 
     def __init__(self, settings: Settings, *, folder: str = "", workspace: str = "") -> None:
+        folder = folder or str(settings.cache_dir / "runs")
         self._executor: str = ray.get_runtime_context().get_session_name()
         self._shapes = node_shapes()
         self._reporting = Reporting(settings, workspace or settings.workspace or "")
@@ -66,7 +67,8 @@ class RayNodes:
         self._soon(lambda: self._dismiss(attempt))
 
     def adopt(self, attempts: Collection[Attempt]) -> None:
-        self._soon(lambda: [self._commands.adopt(attempt) for attempt in attempts])
+        for attempt in attempts:
+            self._loop.call_soon_threadsafe(self._commands.adopt, attempt)
 
     def close(self, *, leave_running: bool) -> None:
         if not self._thread.is_alive():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -31,7 +32,8 @@ class RunActor:
     def __init__(self, order: bytes, settings: Settings, folder: str) -> None:
         self._order = msgspec.msgpack.decode(order, type=Order)
         self._settings = settings
-        self._folder = folder
+        attempt = self._order.attempt
+        self._folder = Path(folder, f"{attempt.run}-{attempt.number}")
         self._supervisor: Supervisor | None = None
         self._reports: list[Report] = []
         self._news = asyncio.Condition()
@@ -42,7 +44,12 @@ class RunActor:
             self._loop = asyncio.get_running_loop()
             self._node = this_node()
             self._supervisor = Supervisor(
-                self._order, self._settings, folder=self._folder, report=self._report, gpus=gpus_here(), node=self._node
+                self._order,
+                self._settings,
+                folder=self._folder,
+                report=self._report,
+                gpus=gpus_here(),
+                node=self._node,
             )
             self._in_thread(self._supervisor.run)
         return self._node

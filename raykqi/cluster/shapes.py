@@ -18,13 +18,13 @@ MOST_SLOTS = 1024
 
 def node_shapes() -> tuple[NodeShape, ...]:
     """The nodes that are alive now."""
-    return tuple(sorted((to_shape(node) for node in ray.nodes() if node["Alive"]), key=lambda shape: shape.name))
+    return tuple(sorted((to_shape(node) for node in _nodes() if node["Alive"]), key=lambda shape: shape.name))
 
 
 def this_node() -> str:
     """The name of the node that the caller, a task or an actor, is on."""
     own = ray.get_runtime_context().get_node_id()
-    return next((_name(node) for node in ray.nodes() if node["NodeID"] == own), own)
+    return next((_name(node) for node in _nodes() if node["NodeID"] == own), own)
 
 
 def to_shape(node: Mapping[str, Any]) -> NodeShape:
@@ -61,3 +61,8 @@ def _name(node: Mapping[str, Any]) -> str:
     """The name it was given, else its host's: Ray's own default is the address."""
     given, address = node.get("NodeName") or "", node["NodeManagerAddress"]
     return str(node["NodeManagerHostname"] if given in ("", address) else given)
+
+
+def _nodes() -> list[dict[str, Any]]:
+    listed: Any = ray.nodes
+    return list(listed())

@@ -1,0 +1,44 @@
+"""Ray's errors in words for people."""
+
+from __future__ import annotations
+
+import pytest
+from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError, RuntimeEnvSetupError, WorkerCrashedError
+
+from raykqi.cluster.losses import never_began, why_lost
+
+WORKER_KILLED = (
+    "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: Worker "
+    "unexpectedly exits with a connection error code 2. End of file. Some common causes include: (1) the process was "
+    "killed by the OOM killer due to high memory usage, (2) ray stop --force was called, or (3) the worker crashed"
+)
+
+
+def actor_died(text: str) -> ActorDiedError:
+    error = ActorDiedError()
+    error.args, error.error_msg = (text,), text
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (actor_died(WORKER_KILLED), "its process on the node died"),
+        (WorkerCrashedError(), "its process on the node died"),
+        (NodeDiedError("The node was lost"), "the node it ran on is gone"),
+        (actor_died("The actor died because its node has died. Node Id: 5e9a"), "the node it ran on is gone"),
+        (OutOfMemoryError("Task was killed due to the node running low on memory."), "killed for memory: OOM"),
+        (actor_died("The actor is dead because it was killed by `ray.kill`."), "killed on purpose"),
+    ],
+)
+def test_a_loss_is_told_in_words_that_a_person_understands(error: Exception, words: str) -> None:
+    assert words in why_lost(error)
+    assert never_began(error) == ""
+
+
+def test_an_environment_that_cannot_be_made_is_no_loss() -> None:
+    assert never_began(RuntimeEnvSetupError("no matching distribution")).startswith("its environment could not be made")
+
+
+def test_what_ray_refuses_is_no_loss() -> None:
+    assert never_began(ValueError("num_gpus must be")) == "Ray refuses what it asks for: num_gpus must be"
