@@ -15,6 +15,9 @@
     │   ├── TargetNotEmpty           409  4
     │   ├── WorkspaceExists          409  4
     │   ├── SourceChanged            409  4   a file changed or vanished while it was pushed
+    │   ├── PlanExists               409  4   the same definition was applied before
+    │   ├── PlanCycle                409  4   the outputs of a plan would come back to its inputs
+    │   ├── StaleAttempt             409  4   a result of an attempt that was given up
     │   └── UploadStale              409  4   a collection ran since the upload began; upload again
     ├── OwnershipError               409  5
     │   ├── WorkspaceOwned           409  5   another controller holds the workspace
@@ -49,8 +52,11 @@ __all__ = [
     "ObjectExists",
     "ObjectMissing",
     "OwnershipError",
+    "PlanCycle",
+    "PlanExists",
     "RaykqiError",
     "SourceChanged",
+    "StaleAttempt",
     "StorageDenied",
     "StorageError",
     "StorageFull",
@@ -141,6 +147,18 @@ class WorkspaceExists(Conflict):
 
 
 class SourceChanged(Conflict):
+    pass
+
+
+class PlanExists(Conflict):
+    pass
+
+
+class PlanCycle(Conflict):
+    pass
+
+
+class StaleAttempt(Conflict):
     pass
 
 

@@ -123,7 +123,13 @@ def _(event: RunsRequeued, state: Fold) -> None:
     for attempt in event.runs:
         changed: dict[str, object] = {} if event.tries is None else {"tries": event.tries}
         state.round.run_changes.note(
-            attempt.run, status="waiting", updated=event.at, reason=event.reason, after=event.after, node="", **changed
+            attempt.run,
+            status=event.status,
+            updated=event.at,
+            reason=event.reason,
+            after=event.after,
+            node="",
+            **changed,
         )
 
 

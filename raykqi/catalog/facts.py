@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from raykqi.catalog.index import Index
+from raykqi.catalog.run_facts import PlanFacts, RunFacts
 from raykqi.domain.data import DataStatus
 from raykqi.domain.run import RunStatus
 from raykqi.domain.tags import Tag
@@ -41,6 +42,10 @@ class Facts:
     data: dict[str, DataFacts]
     generation: int
     condemned: frozenset[str]
+    runs: dict[str, RunFacts] = field(default_factory=dict)
+    plans: dict[str, PlanFacts] = field(default_factory=dict)
+    alike: dict[str, list[str]] = field(default_factory=dict)  # digest or name → plans that have it
+    flows: frozenset[frozenset[Tag]] = frozenset()  # tags of all that could come of the plan that is applied
 
 
 _DATA = """

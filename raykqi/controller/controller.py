@@ -11,18 +11,21 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from raykqi.catalog.facts import Facts, load_facts
 from raykqi.catalog.index import IndexDamaged
 from raykqi.controller.index_keeper import Advance, IndexKeeper
+from raykqi.controller.reactions import reactions
 from raykqi.domain.events import Event
 from raykqi.domain.ids import Clock, IdMaker
+from raykqi.engine import decide_plans, decide_runs  # noqa: F401  they register their decisions
 from raykqi.engine.commands import Command
-from raykqi.engine.decide import consumers_needed, data_needed, decide, keys_needed
+from raykqi.engine.decide import decide
+from raykqi.engine.needs import gather_facts
+from raykqi.engine.run_commands import ApplyPlan
 from raykqi.errors import Conflict, Fenced, RaykqiError, StorageError
 from raykqi.journal.codec import next_time
 from raykqi.journal.log import Journal
@@ -71,12 +74,18 @@ class Controller:
         self._process = os.getpid()
         self._since_tidy = 0
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._postponed: _Job | None = None
         self._thread: threading.Thread | None = None
+        self.on_commit: Callable[[], None] | None = None  # told after each entry, by the committing thread
         self._starting = threading.Lock()
         self._changed = threading.Condition()
 
     def submit(self, command: Command) -> list[Event]:
         """Do it, durably; the events that it became."""
+        return self.submit_later(command).result()
+
+    def submit_later(self, command: Command) -> Future[list[Event]]:
+        """The same without waiting: several that are submitted at once share an entry."""
         self._require_own_process()
         job = _Job(command)
         with self._starting:
@@ -86,13 +95,19 @@ class Controller:
                 self._thread = threading.Thread(target=self._work, name="raykqi-controller", daemon=True)
                 self._thread.start()
             self._jobs.put(job)
-        return job.answer.result()
+        return job.answer
 
     def preview(self, command: Command) -> list[Event]:
         """The events that the command would become now; nothing is changed."""
         self.refresh()
-        facts = self.keeper.sound(lambda: self._facts([command]))
-        return decide(command, facts, self._clock.now(), self._ids)
+        with self.keeper.writing:
+            return self.keeper.sound(lambda: self._preview(command))
+
+    def _preview(self, command: Command) -> list[Event]:
+        with self.keeper.trying() as advance:
+            now = self._clock.now()
+            events = decide(command, gather_facts(self.keeper.index, [command]), now, self._ids)
+            return events + self._react(events, advance, now)
 
     def refresh(self) -> None:
         """Bring the index up to what other processes have written, unless that was just done.
@@ -148,15 +163,20 @@ class Controller:
                     raise
 
     def _next_batch(self) -> list[_Job]:
-        first = self._jobs.get()
+        first = self._postponed or self._jobs.get()
+        self._postponed = None
         batch = [] if first is None else [first]
-        while batch and len(batch) < BATCH:
+        # What applies a plan is decided on what is there, so nothing else may come with it.
+        while batch and len(batch) < BATCH and not isinstance(batch[-1].command, ApplyPlan):
             try:
                 following = self._jobs.get_nowait()
             except queue.Empty:
                 break
             if following is None:
                 self._jobs.put(None)
+                break
+            if isinstance(following.command, ApplyPlan):
+                self._postponed = following
                 break
             batch.append(following)
         return batch
@@ -198,9 +218,11 @@ class Controller:
             self._changed.notify_all()
         for job, its_events in decided:
             job.answer.set_result(its_events)
+        if self.on_commit:
+            self.on_commit()
 
     def _decide(self, batch: list[_Job], advance: Advance, now: datetime) -> list[tuple[_Job, list[Event]]]:
-        facts = self._facts([job.command for job in batch])
+        facts = gather_facts(self.keeper.index, [job.command for job in batch])
         self._ids.rise_above(advance.position.last_id)
         decided: list[tuple[_Job, list[Event]]] = []
         for job in batch:
@@ -210,22 +232,11 @@ class Controller:
                 job.answer.set_exception(error)
         return decided
 
-    def _facts(self, commands: list[Command]) -> Facts:
-        def gather(need: Callable[[object], Iterable[str]]) -> set[str]:
-            return {id_ for command in commands for id_ in need(command)}
-
-        return load_facts(
-            self.keeper.index,
-            data=gather(data_needed),
-            keys=gather(keys_needed),
-            consumers=gather(consumers_needed),
-        )
-
     def _append(self, events: list[Event], advance: Advance, now: datetime) -> None:
         before = advance.position
         # A new epoch after any entry of another writer, however it came into the index.
         epoch = self._epoch if before.hash == self._own else before.epoch + 1
-        advance.fold(events)
+        events = events + self._react(events, advance, now)
         try:
             entry = self._journal.append(seq=before.seq + 1, epoch=epoch, time=now, prev=before.hash, events=events)
         except Fenced as error:
@@ -237,6 +248,16 @@ class Controller:
         advance.reach(entry.seq, entry.hash, entry.epoch, entry.time)
         self._epoch, self._own = entry.epoch, entry.hash
         self._refreshed = time.monotonic()
+
+    def _react(self, events: list[Event], advance: Advance, now: datetime) -> list[Event]:
+        """Apply the events, and then what they cause."""
+        advance.fold(events)
+        if not advance.position.plans:
+            return []
+        caused = reactions(advance.connection, events, now, self._ids)
+        if caused:
+            advance.fold(caused)
+        return caused
 
     def _catch_up(self) -> None:
         self.keeper.catch_up()

@@ -111,6 +111,13 @@ class IndexKeeper:
                 raise
             self._position = advance.position
 
+    @contextmanager
+    def trying(self) -> Iterator[Advance]:
+        """A transaction that is undone, whatever happens in it."""
+        with self.writing, suppress(_Undone), self.index.transaction() as connection:
+            yield Advance(connection, self.position, derived=True)
+            raise _Undone
+
     def fill(self, *, from_snapshot: bool = True) -> bool:
         """Bring an empty index up to the journal's end."""
         snapshot = self._newest_snapshot() if from_snapshot else None
@@ -210,6 +217,10 @@ class IndexKeeper:
         self._times_begun += 1
         self._position = None
         self.index.start_over()
+
+
+class _Undone(Exception):
+    """Ends a transaction that was only to see what would come of it."""
 
 
 class _Unfit(Damaged):

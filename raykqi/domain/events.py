@@ -188,6 +188,7 @@ class RunsRequeued(msgspec.Struct, frozen=True, gc=False, tag="runs.requeued", t
     by: str
     runs: tuple[Attempt, ...]
     reason: str
+    status: RunStatus = "waiting"
     after: datetime | None = None
     tries: int | None = None
 

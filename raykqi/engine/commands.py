@@ -7,6 +7,7 @@ import msgspec
 from raykqi.domain.data import TreeRef
 from raykqi.domain.events import RunInput
 from raykqi.domain.tags import Tag
+from raykqi.engine.run_commands import RunCommand
 
 __all__ = [
     "ChangeTags",
@@ -76,4 +77,4 @@ class Collected(msgspec.Struct, frozen=True):
     bytes: int
 
 
-Command = RecordRun | ChangeTags | Purge | Remove | Condemn | Collected
+Command = RecordRun | ChangeTags | Purge | Remove | Condemn | Collected | RunCommand

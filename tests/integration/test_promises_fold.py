@@ -97,7 +97,7 @@ def oracle(events: Sequence[Event]) -> Rows:
         at, by = event.at.replace(tzinfo=None), event.by
         if isinstance(event, RunRecorded):
             runs += 1
-            rows["run"].append((runs, uuid.UUID(event.run), event.project, event.plan, "done", at, at, by))
+            rows["run"].append((runs, uuid.UUID(event.run), event.project, event.plan, "done", at, at, by, *RECORDED, at, 0, *UNTOLD))
             rows["run_input"] += [(runs, given.name, numbers[given.data]) for given in event.inputs]
             for out in event.outputs:
                 numbers[out.data] = number = len(numbers) + 1
@@ -123,6 +123,11 @@ def oracle(events: Sequence[Event]) -> Rows:
     return {name: sorted(its, key=repr) for name, its in rows.items()}
 
 
+# What a run has beside these when it was recorded as done: attempt, tries, stopping, started; the rest after its end.
+RECORDED = (0, 0, "", None)
+UNTOLD = ("", "", "", "", None, None, None, "")
+
+
 def fold(index: Index, groups: Iterator[Sequence[Event]] | Sequence[Sequence[Event]]) -> tuple[Rows, Position]:
     index.start_over()
     position = Position()
@@ -130,7 +135,7 @@ def fold(index: Index, groups: Iterator[Sequence[Event]] | Sequence[Sequence[Eve
         with index.transaction() as connection:
             position = apply_events(connection, position, group)
     rows = rows_of(index)
-    del rows["meta"]
+    rows = {name: its for name, its in rows.items() if name not in ("meta", "plan", "plan_port", "plan_tag", "matched")}
     hashes = {hash_: tag for (*tag, hash_) in index.rows("SELECT DISTINCT key, value, hash(key, value) FROM tag")}
     rows["posting"] = sorted([(*hashes[hash_], data) for hash_, data in rows["posting"]], key=repr)
     return rows, position

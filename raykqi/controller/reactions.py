@@ -1,0 +1,135 @@
+"""What a batch of events causes: new runs, in the same transaction and the same journal entry (P5).
+
+Reads the open transaction, after the batch has been applied to it; decides nothing that is not in the
+events it answers (P10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from raykqi.catalog.index import Connection
+from raykqi.catalog.matching import (
+    Assignment,
+    PlanToMatch,
+    assignments_of_plain,
+    assignments_of_plan,
+    backlogged_plans,
+    numbers_of,
+    plans_to_match,
+)
+from raykqi.domain.events import (
+    BacklogChanged,
+    Event,
+    PlanApplied,
+    PlanChanged,
+    RunCreated,
+    RunEnded,
+    RunInput,
+    RunRecorded,
+    RunRemoved,
+    TagsChanged,
+)
+from raykqi.domain.ids import IdMaker
+from raykqi.domain.plan import CODE_INPUT
+from raykqi.domain.run import Cause
+from raykqi.engine.decide_runs import new_outputs
+
+__all__ = ["reactions"]
+
+# A backlog is looked through again when this share of what may wait has become free.
+REFILL_SHARE = 10
+
+
+@dataclass
+class _Triggers:
+    """What of the batch may bring runs about, and why each of it would."""
+
+    data: dict[str, Cause] = field(default_factory=dict)
+    plans: dict[str, Cause] = field(default_factory=dict)
+    may_free: bool = False  # runs have ended, or limits changed: backlogs may go on
+
+
+def reactions(connection: Connection, events: Sequence[Event], now: datetime, ids: IdMaker) -> list[Event]:
+    """The runs that these events cause."""
+    triggers = _triggers(events)
+    if triggers.may_free:
+        for id_ in backlogged_plans(connection):
+            triggers.plans.setdefault(id_, Cause("backlog"))
+    if not triggers.data and not triggers.plans:
+        return []
+    numbers = numbers_of(connection, triggers.data)
+    plans = plans_to_match(connection, data=numbers.values(), plans=triggers.plans)
+    caused: list[Event] = []
+    for plan, found in _assignments(connection, plans, list(numbers.values()), triggers):
+        for assignment in found[: plan.room]:
+            cause = triggers.data.get(assignment.trigger) or triggers.plans.get(plan.id) or Cause("backlog")
+            caused.append(_created(plan, assignment, cause, now, ids))
+        if (has_more := len(found) > plan.room) != plan.backlog and (has_more or plan.id in triggers.plans):
+            caused.append(BacklogChanged(now, plan.id, has_more))
+    return caused
+
+
+def _triggers(events: Iterable[Event]) -> _Triggers:
+    triggers = _Triggers()
+    for event in events:
+        if isinstance(event, RunRecorded):
+            triggers.data |= {out.data: Cause("data", event.by, out.data) for out in event.outputs}
+        elif isinstance(event, RunEnded):
+            triggers.may_free = True
+            if event.status == "done":
+                triggers.data |= {out.data: Cause("data", event.by, out.data) for out in event.stored}
+        elif isinstance(event, TagsChanged) and event.added:
+            triggers.data[event.data] = Cause("tags", event.by, event.data, event.added)
+        elif isinstance(event, PlanApplied):
+            triggers.plans[event.plan] = Cause("plan", event.by)
+        elif isinstance(event, PlanChanged | RunRemoved):
+            triggers.may_free = True
+    return triggers
+
+
+def _assignments(
+    connection: Connection, plans: Sequence[PlanToMatch], data: list[int], triggers: _Triggers
+) -> Iterator[tuple[PlanToMatch, list[Assignment]]]:
+    """Each plan with its new assignments, and one more than there is room for if there are more."""
+    whole = [plan for plan in plans if plan.id in triggers.plans and _is_due(plan, triggers)]
+    narrow = [plan for plan in plans if plan.id not in triggers.plans and not (plan.backlog and plan.room <= 0)]
+    for group, of_data in ((whole, []), (narrow, data)):
+        plain = [plan for plan in group if plan.is_plain]
+        if plain and (of_data or group is whole):
+            most = max(0, *[plan.room for plan in plain]) + 1
+            found: dict[str, list[Assignment]] = {}
+            for assignment in assignments_of_plain(connection, plain, of_data, most=most):
+                found.setdefault(assignment.plan, []).append(assignment)
+            yield from ((plan, found.get(plan.id, [])) for plan in plain)
+        for plan in group:
+            if not plan.is_plain:
+                most = max(0, plan.room) + 1
+                yield plan, list(assignments_of_plan(connection, plan, of_data, most=most))
+
+
+def _is_due(plan: PlanToMatch, triggers: _Triggers) -> bool:
+    """Not each run that ends is worth a look through all matches of its plan."""
+    if triggers.plans[plan.id].kind != "backlog":
+        return True
+    return plan.room > 0 and plan.room * REFILL_SHARE >= plan.settings.limits.pending
+
+
+def _created(plan: PlanToMatch, assignment: Assignment, cause: Cause, now: datetime, ids: IdMaker) -> RunCreated:
+    inputs = [RunInput(name, data) for name, those in assignment.inputs for data in those]
+    if plan.definition.code and plan.definition.code.data:
+        inputs.append(RunInput(CODE_INPUT, plan.definition.code.data))
+    run = ids.new()
+    return RunCreated(
+        at=now,
+        by=cause.by,
+        run=run,
+        plan=plan.id,
+        status="waiting" if plan.settings.active else "deactivated",
+        inputs=tuple(inputs),
+        outputs=new_outputs(plan.definition, ids),
+        cause=cause,
+        project=plan.project,
+    )

@@ -1,0 +1,77 @@
+"""Which facts the decision on a command needs, so that those of a whole batch are read together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from raykqi.catalog.facts import Facts, load_facts
+from raykqi.catalog.index import Index
+from raykqi.catalog.run_facts import load_plan_facts, load_run_facts, plans_below, plans_with
+from raykqi.engine.commands import Command
+from raykqi.engine.decide import consumers_needed, data_needed, keys_needed
+from raykqi.engine.run_commands import (
+    ApplyPlan,
+    ChangePlan,
+    EndRun,
+    HoldPlan,
+    LoseRun,
+    MoveRuns,
+    RemoveRuns,
+    RetryRuns,
+    ReuseRun,
+    StartRuns,
+    StopRuns,
+)
+
+__all__ = ["gather_facts"]
+
+
+def gather_facts(index: Index, commands: Sequence[Command]) -> Facts:
+    """All that the decisions on these commands ask for. At most one of them may apply a plan."""
+    facts = load_facts(
+        index,
+        data={id_ for command in commands for id_ in data_needed(command)},
+        keys={key for command in commands for key in keys_needed(command)},
+        consumers={id_ for command in commands for id_ in consumers_needed(command)},
+    )
+    runs = {id_ for command in commands for id_ in _runs(command)}
+    used = {id_ for command in commands if isinstance(command, RetryRuns | RemoveRuns) for id_ in command.runs}
+    facts.runs = load_run_facts(index, runs, with_users=used)
+    plans = {facts.runs[id_].plan for command in commands for id_ in _with_plan(command) if id_ in facts.runs}
+    queued = {command.plan for command in commands if isinstance(command, ChangePlan)}
+    for command in commands:
+        if isinstance(command, ApplyPlan):
+            _look_around(command, facts, index)
+            queued |= set(facts.alike.get(command.definition.name, ()))
+    held = {command.plan for command in commands if isinstance(command, HoldPlan)}
+    facts.plans = load_plan_facts(index, plans | queued | held, with_queue=queued)
+    return facts
+
+
+def _look_around(command: ApplyPlan, facts: Facts, index: Index) -> None:
+    definition = command.definition
+    facts.alike[definition.digest] = plans_with(index, project=command.project, digest=definition.digest)
+    if command.replaces and definition.name:
+        facts.alike[definition.name] = plans_with(index, project=command.project, name=definition.name)
+    outputs = [output.tags for output in definition.outputs]
+    if definition.log is not None:
+        outputs.append(definition.log)
+    facts.flows = frozenset(plans_below(index, command.project, outputs))
+
+
+def _runs(command: object) -> Iterable[str]:
+    if isinstance(command, StartRuns | StopRuns | RetryRuns | RemoveRuns):
+        return command.runs
+    if isinstance(command, MoveRuns):
+        return [attempt.run for attempt in command.attempts]
+    if isinstance(command, EndRun):
+        return [command.ended.attempt.run]
+    if isinstance(command, LoseRun):
+        return [command.attempt.run]
+    if isinstance(command, ReuseRun):
+        return [command.run, command.source]
+    return ()
+
+
+def _with_plan(command: object) -> Iterable[str]:
+    return _runs(command) if isinstance(command, EndRun | LoseRun | RetryRuns) else ()

@@ -1,0 +1,120 @@
+"""What one may ask the controller to do with plans and runs. Ids are whole; prefixes are resolved before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from raykqi.domain.order import Attempt, Ended
+from raykqi.domain.plan import Definition, Limits, PlanSettings
+from raykqi.domain.run import RunStatus
+
+__all__ = ["ApplyPlan", "ChangePlan", "EndRun", "HoldPlan", "LoseRun", "MoveRuns", "RemoveRuns", "RetryRuns"]
+__all__ += ["ReuseRun", "RunCommand", "StartRuns", "StopRuns"]
+
+
+class ApplyPlan(msgspec.Struct, frozen=True):
+    """`replaces` earlier plans of the same name: they are switched off in the same step."""
+
+    by: str
+    definition: Definition
+    settings: PlanSettings
+    replaces: bool = False
+    project: str = "default"
+
+
+class ChangePlan(msgspec.Struct, frozen=True):
+    """What is None stays as it is. In `resources`, None takes one off; removals of annotations come first."""
+
+    by: str
+    plan: str
+    active: bool | None = None
+    resources: Mapping[str, object] | None = None
+    limits: Limits | None = None
+    service_account: str | None = None
+    add_annotations: tuple[tuple[str, str], ...] = ()
+    remove_annotations: tuple[tuple[str, str], ...] = ()
+    remove_annotation_keys: tuple[str, ...] = ()
+
+
+class HoldPlan(msgspec.Struct, frozen=True):
+    """Why none of its runs can start, or "" when they can again."""
+
+    by: str
+    plan: str
+    reason: str
+
+
+class StartRuns(msgspec.Struct, frozen=True):
+    """Those of them that still wait become new attempts; the others are left out."""
+
+    by: str
+    runs: tuple[str, ...]
+    executor: str
+    status: RunStatus = "starting"
+
+
+class MoveRuns(msgspec.Struct, frozen=True):
+    """How far attempts have come. Those that are not under way any more are left out."""
+
+    by: str
+    status: RunStatus
+    attempts: tuple[Attempt, ...]
+    node: str = ""
+
+
+class EndRun(msgspec.Struct, frozen=True):
+    by: str
+    ended: Ended
+
+
+class LoseRun(msgspec.Struct, frozen=True):
+    """Nothing will come of the attempt. A `blameless` one begins again without counting."""
+
+    by: str
+    attempt: Attempt
+    reason: str
+    blameless: bool = False
+
+
+class ReuseRun(msgspec.Struct, frozen=True):
+    """The run takes the outputs of `source`, which did the same with the same content."""
+
+    by: str
+    run: str
+    source: str
+
+
+class StopRuns(msgspec.Struct, frozen=True):
+    """What they have made so far counts as done, unless they shall `fail`."""
+
+    by: str
+    runs: tuple[str, ...]
+    fail: bool = False
+
+
+class RetryRuns(msgspec.Struct, frozen=True):
+    by: str
+    runs: tuple[str, ...]
+
+
+class RemoveRuns(msgspec.Struct, frozen=True):
+    by: str
+    runs: tuple[str, ...]
+    reason: str = ""
+
+
+RunCommand = (
+    ApplyPlan
+    | ChangePlan
+    | HoldPlan
+    | StartRuns
+    | MoveRuns
+    | EndRun
+    | LoseRun
+    | ReuseRun
+    | StopRuns
+    | RetryRuns
+    | RemoveRuns
+)
