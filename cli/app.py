@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from cli import data, lineage, tag, upkeep
+from cli import data, lineage, plan, tag, upkeep
 from cli.command import DebugOption, JsonOption, WorkspaceOption, command
 from cli.session import Session
 
@@ -30,7 +30,7 @@ EXAMPLES = """Start here:
   raykqi lineage show ID
 """
 
-ORDER = ("init", "data", "tag", "lineage")
+ORDER = ("init", "data", "tag", "plan", "lineage")
 
 
 class _Ordered(TyperGroup):
@@ -88,6 +88,7 @@ def shared(
 
 app.add_typer(data.app, name="data")
 app.add_typer(tag.app, name="tag")
+app.add_typer(plan.app, name="plan")
 app.add_typer(lineage.app, name="lineage")
 upkeep.register(app)
 

@@ -50,6 +50,8 @@ def _scheduling(definition: Definition) -> Description:
     names = ("retries", "backoff", "timeout", "grace", "priority", "reuse")
     changed = {name: getattr(definition, name) for name in names if getattr(definition, name) != getattr(usual, name)}
     rules = {level: list(getattr(definition.on_node, level)) for level in ("may", "prefer", "must")}
+    # `timeout: 5400` reads better than `timeout: 5400.0` and says the same.
+    changed |= {name: int(value) for name, value in changed.items() if isinstance(value, float) and value.is_integer()}
     return {
         **changed,
         **_given("join", list(definition.join)),

@@ -25,7 +25,9 @@ def render_plan(definition: Definition, settings: PlanSettings | None = None, *,
     settings = settings or PlanSettings()
     description = describe(definition, settings)
     if source:
-        description["source"] = source
+        where = next((place for place, key in enumerate(description) if key == "inputs"), 0)
+        entries = [*description.items()]
+        description = dict([*entries[:where], ("source", source), *entries[where:]])
     text = write_description(description)
     if definition.code and not source:
         origin = f" from {json.dumps(definition.code.source)}" if definition.code.source else ""
