@@ -11,7 +11,7 @@ from pathlib import Path
 
 from raykqi.errors import InvalidInput
 
-__all__ = ["Settings", "environment_with", "forget_environment"]
+__all__ = ["Settings", "environment_replaced", "environment_with", "forget_environment"]
 
 MIB = 1024 * 1024
 # What a node hands on to the commands that run on it, or to the tools that make their environments.
@@ -71,6 +71,21 @@ def environment_with(values: Mapping[str, str]) -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+@contextmanager
+def environment_replaced(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables for code of users that runs inside of this process; afterwards all is as before."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def forget_environment(prefixes: tuple[str, ...]) -> None:

@@ -43,14 +43,16 @@ class Supervisor:
         order: Order,
         settings: Settings,
         *,
-        folder: Path,
+        folder: Path | str,
         report: Callable[[Report], None],
         gpus: tuple[str, ...] = (),
         node: str = "",
     ) -> None:
+        """`folder` is where runs work on this node; each has a folder of its own in it."""
         self._order = order
         self._settings = settings
-        self._folders = Folders(folder)
+        base = (Path(folder) if str(folder) else settings.cache_dir / "runs").absolute()
+        self._folders = Folders(base / f"{order.attempt.run}-{order.attempt.number}")
         self._report = report
         self._gpus = gpus
         self._node = node
