@@ -13,7 +13,8 @@ import msgspec
 
 from raykqi.errors import InvalidInput
 
-__all__ = ["Resources", "change_resources", "parse_bytes", "parse_resources", "parse_thousandths", "show_thousandths"]
+__all__ = ["Resources", "change_resources", "parse_bytes", "parse_resources", "parse_thousandths", "show_bytes"]
+__all__ += ["show_thousandths"]
 
 WHOLE = 1000
 GIB = 1024**3

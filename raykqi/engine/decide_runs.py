@@ -74,7 +74,7 @@ def _(command: MoveRuns, facts: Facts, now: datetime, ids: IdMaker) -> list[Even
 def _(command: EndRun, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
     ended = command.ended
     run = _current(ended.attempt, facts)
-    if ended.generation != facts.generation or not facts.condemned.isdisjoint(ended.reused):
+    if ended.generation != facts.generation or facts.condemned:
         raise UploadStale(f"unused objects were collected while run {run.id} stored its outputs", hint="Store again.")
     exit_ = ended.exit
     if run.stopping == "fail":

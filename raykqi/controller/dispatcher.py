@@ -1,0 +1,323 @@
+"""Brings waiting runs to nodes and what comes of them back into the journal. Knows no Ray.
+
+One thread does it all, woken by commits, by reports of nodes and by the moment at which a failed run
+may try again; it never looks around without a reason. Everything it knows can be lost: a later
+dispatcher reads it from the index and adopts what still runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from raykqi.catalog.queue import QueuedPlan, next_due, orders_of, queued_plans, twins, under_way, waiting_runs
+from raykqi.controller.controller import Controller
+from raykqi.controller.nodes import Nodes
+from raykqi.controller.settling import Settling
+from raykqi.domain.events import Event, RunsMoved
+from raykqi.domain.ids import Clock
+from raykqi.domain.order import Attempt, Completing, Ended, Lost, NodeShape, Report, Running
+from raykqi.domain.resources import Resources
+from raykqi.engine.admission import STARVED, Ledger, share, why_never
+from raykqi.engine.run_commands import EndRun, HoldPlan, LoseRun, MoveRuns, ReuseRun, StartRuns
+from raykqi.errors import RaykqiError, StaleAttempt, UploadStale
+from raykqi.storage.filesystem import Store
+
+__all__ = ["Dispatcher"]
+
+log = logging.getLogger(__name__)
+
+BY = "raykqi"
+# Function runs that are over in a moment are sent ahead, so that a node need not wait for each next one.
+AHEAD_SECONDS, AHEAD_MOST = 0.5, 64
+SMOOTHING = 0.3
+AT_ONCE = 512  # runs that are started by one command
+
+
+class Dispatcher:
+    """`limit` bounds what runs may take together, beside what the nodes have."""
+
+    def __init__(
+        self, controller: Controller, nodes: Nodes, store: Store, *, clock: Clock, limit: Resources | None = None
+    ) -> None:
+        self._controller = controller
+        self._nodes = nodes
+        self._store = store
+        self._clock = clock
+        self._limit = limit
+        self._ledger = Ledger()
+        self._reports: deque[Report] = deque()
+        self._plan_of: dict[Attempt, str] = {}
+        self._seconds: dict[str, float] = {}  # that a run of the plan takes, as seen so far
+        self._told_to_stop: set[Attempt] = set()
+        self._blocked_since: dict[str, float] = {}
+        self._settling = Settling(controller, store, self._take_up, nodes.store_again)
+        self._wake = threading.Condition()
+        self._is_due = True
+        self._closed = False
+        self._idle = False
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="raykqi-dispatcher", daemon=True)
+
+    def open(self) -> None:
+        """Begin: take over what an earlier dispatcher left, then serve the queue."""
+        self._controller.on_commit = self.wake
+        self._nodes.open(self._report, self.wake)
+        self._ledger.shapes = self._shapes()
+        self._take_over()
+        self._thread.start()
+
+    def wake(self) -> None:
+        with self._wake:
+            self._is_due, self._idle = True, False
+            self._wake.notify_all()
+
+    def wait_until_idle(self, timeout: float | None = None) -> bool:
+        """Until nothing runs and nothing that waits can start; False when the time is over."""
+        with self._wake:
+            done = self._wake.wait_for(lambda: self._idle or self._failure or self._closed, timeout)
+        if self._failure:
+            raise self._failure
+        return bool(done)
+
+    @property
+    def running(self) -> int:
+        """How many attempts are under way."""
+        return len(self._ledger)
+
+    def close(self, *, leave_running: bool = False) -> None:
+        with self._wake:
+            self._closed = True
+            self._wake.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._controller.on_commit = None
+        self._settling.close()
+        self._nodes.close(leave_running=leave_running)
+
+    def _report(self, report: Report) -> None:
+        with self._wake:
+            self._reports.append(report)
+            self._is_due, self._idle = True, False
+            self._wake.notify_all()
+
+    def _work(self) -> None:
+        try:
+            while not self._closed:
+                with self._wake:
+                    reports, self._reports = self._reports, deque()
+                    self._is_due = False
+                self._take_in(reports)
+                self._tell_stops()
+                self._dispatch()
+                self._rest()
+        except BaseException as error:
+            log.exception("the dispatcher has to stop")
+            with self._wake:
+                self._failure = error
+                self._wake.notify_all()
+
+    def _rest(self) -> None:
+        """Until there is a reason to go on."""
+        now = self._clock.now()
+        due = next_due(self._controller.keeper.index, now)
+        with self._wake:
+            if not self._is_due and not self._closed:
+                self._idle = not len(self._ledger) and due is None and not self._settling.is_busy
+                self._wake.notify_all()
+                self._wake.wait_for(
+                    lambda: self._is_due or self._closed,
+                    None if due is None else max(0.0, (due - now).total_seconds()) + 0.001,
+                )
+
+    # What nodes say
+
+    def _take_in(self, reports: Sequence[Report]) -> None:
+        if not reports:
+            return
+        over = {report.attempt for report in reports if isinstance(report, Ended | Lost)}
+        moved: dict[tuple[str, str], list[Attempt]] = {}
+        for report in reports:
+            if isinstance(report, Running) and report.attempt not in over:
+                moved.setdefault(("running", report.node), []).append(report.attempt)
+            elif isinstance(report, Completing) and report.attempt not in over:
+                moved.setdefault(("completing", ""), []).append(report.attempt)
+        answers = []
+        for (status, node), attempts in moved.items():
+            command = MoveRuns(BY, "running" if status == "running" else "completing", tuple(attempts), node)
+            answers.append(self._controller.submit_later(command))
+        ends = [report for report in reports if isinstance(report, Ended | Lost)]
+        told = [(report, self._controller.submit_later(_command(report))) for report in ends]
+        for answer in answers:
+            answer.result()
+        for report, answer in told:
+            self._settle(report, answer)
+
+    def _settle(self, report: Ended | Lost, answer: Future[list[Event]]) -> None:
+        attempt = report.attempt
+        try:
+            answer.result()
+        except UploadStale:
+            assert isinstance(report, Ended)
+            self._settling.later(report)
+            return
+        except StaleAttempt as error:
+            log.info("%s", error.message)
+        if isinstance(report, Ended):
+            self._measure(attempt, report.usage.wall)
+        self._forget(attempt)
+        self._nodes.dismiss(attempt)
+
+    def _take_up(self, ended: Ended) -> None:
+        """A result whose objects have been looked after comes again."""
+        self._report(ended)
+
+    def _measure(self, attempt: Attempt, seconds: float) -> None:
+        if plan := self._plan_of.get(attempt):
+            before = self._seconds.get(plan, seconds)
+            self._seconds[plan] = before + SMOOTHING * (seconds - before)
+
+    def _forget(self, attempt: Attempt) -> None:
+        self._ledger.give_back(attempt)
+        self._plan_of.pop(attempt, None)
+        self._told_to_stop.discard(attempt)
+
+    def _tell_stops(self) -> None:
+        for run in under_way(self._controller.keeper.index, stopping=True):
+            if run.attempt not in self._told_to_stop:
+                self._told_to_stop.add(run.attempt)
+                if run.attempt in self._ledger:
+                    self._nodes.stop(run.attempt, grace=run.grace)
+
+    # What waits
+
+    def _dispatch(self) -> None:
+        now = self._clock.now()
+        index = self._controller.keeper.index
+        self._ledger.shapes = self._shapes()
+        candidates: list[tuple[int, int, str, QueuedPlan]] = []
+        for plan in queued_plans(index, now):
+            reason = why_never(plan.settings.resources, plan.definition, self._ledger.shapes)
+            if reason != plan.held:
+                self._controller.submit(HoldPlan(BY, plan.id, reason))
+            room = plan.settings.limits.running - plan.running if plan.settings.limits.running else AT_ONCE
+            if reason or room <= 0:
+                continue
+            runs = waiting_runs(index, plan.id, now, min(room, AT_ONCE))
+            runs = self._without_twins(plan, runs)
+            candidates += [(-plan.priority, number, run, plan) for run, number in runs]
+        chosen = self._choose(sorted(candidates, key=lambda candidate: candidate[:2]))
+        for start in range(0, len(chosen), AT_ONCE):
+            self._start(chosen[start : start + AT_ONCE])
+
+    def _choose(self, candidates: Sequence[tuple[int, int, str, QueuedPlan]]) -> list[tuple[str, QueuedPlan, str]]:
+        """Those that fit, each with the place that is counted for it."""
+        chosen: list[tuple[str, QueuedPlan, str]] = []
+        full: set[str] = set()
+        blocked: set[str] = set()
+        for _, _, run, plan in candidates:
+            if plan.id in full:
+                continue
+            counted = self._counted(plan)
+            place = self._ledger.place(counted, plan.definition)
+            if place is None:
+                full.add(plan.id)
+                blocked.add(run)
+                since = self._blocked_since.setdefault(run, time.monotonic())
+                if time.monotonic() - since > STARVED:
+                    break
+                continue
+            self._ledger.take(Attempt(run, 0), place, counted)
+            chosen.append((run, plan, place))
+            if len(chosen) >= AT_ONCE:
+                break
+        self._blocked_since = {run: since for run, since in self._blocked_since.items() if run in blocked}
+        return chosen
+
+    def _counted(self, plan: QueuedPlan) -> Resources:
+        """Quick functions are counted for less, so that more of them are on their way."""
+        seconds = self._seconds.get(plan.id)
+        if not plan.definition.function or seconds is None:
+            return plan.settings.resources
+        ahead = int(AHEAD_SECONDS / max(seconds, AHEAD_SECONDS / AHEAD_MOST))
+        return share(plan.settings.resources, max(1, ahead))
+
+    def _start(self, chosen: Sequence[tuple[str, QueuedPlan, str]]) -> None:
+        runs = tuple(run for run, _, _ in chosen)
+        try:
+            events = self._controller.submit(StartRuns(BY, runs, self._nodes.executor))
+        finally:
+            for run in runs:
+                self._ledger.give_back(Attempt(run, 0))
+        started = [attempt for event in events if isinstance(event, RunsMoved) for attempt in event.runs]
+        places = {run: (plan, place) for run, plan, place in chosen}
+        for attempt in started:
+            plan, place = places[attempt.run]
+            self._ledger.take(attempt, place, self._counted(plan))
+            self._plan_of[attempt] = plan.id
+        keeper = self._controller.keeper
+        self._nodes.start(
+            orders_of(keeper.index, [attempt.run for attempt in started], self._store.url, keeper.position.generation)
+        )
+
+    def _without_twins(self, plan: QueuedPlan, runs: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Of a plan with `reuse`: what was done before is taken, and what is being done is waited for."""
+        if not plan.definition.reuse or not runs:
+            return runs
+        known = twins(self._controller.keeper.index, plan.id, [run for run, _ in runs])
+        answers = [
+            self._controller.submit_later(ReuseRun(BY, run, twin))
+            for run, (twin, status) in known.items()
+            if status == "done"
+        ]
+        for answer in answers:
+            try:
+                answer.result()
+            except RaykqiError as error:
+                log.info("nothing is reused: %s", error.message)
+        return [(run, number) for run, number in runs if run not in known]
+
+    # What was there before
+
+    def _take_over(self) -> None:
+        """Runs that an earlier dispatcher started: those of this executor may go on, the others are lost."""
+        adopted: list[Attempt] = []
+        for run in under_way(self._controller.keeper.index):
+            self._plan_of[run.attempt] = run.plan
+            place = next((shape.name for shape in self._ledger.shapes), "")
+            self._ledger.take(run.attempt, place, run.resources)
+            if run.executor == self._nodes.executor:
+                adopted.append(run.attempt)
+            else:
+                self._report(self._settling.what_became_of(run.attempt))
+        self._nodes.adopt(adopted)
+
+    def _shapes(self) -> Sequence[NodeShape]:
+        shapes = self._nodes.shapes()
+        if self._limit is None:
+            return shapes
+        limit = self._limit
+        return [
+            NodeShape(
+                shape.name,
+                Resources(
+                    min(shape.total.cpu, limit.cpu),
+                    min(shape.total.memory, limit.memory),
+                    min(shape.total.gpu, limit.gpu),
+                    shape.total.accelerator,
+                    shape.total.custom,
+                ),
+                shape.labels,
+            )
+            for shape in shapes
+        ]
+
+
+def _command(report: Ended | Lost) -> EndRun | LoseRun:
+    if isinstance(report, Ended):
+        return EndRun(BY, report)
+    return LoseRun(BY, report.attempt, report.reason, report.blameless)

@@ -1,0 +1,91 @@
+"""Results that cannot be taken as they come: a collection went on, or nobody was there to take them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from raykqi.catalog.facts import is_collecting
+from raykqi.controller.controller import Controller
+from raykqi.domain.order import Attempt, Ended, Lost
+from raykqi.errors import NotFound, ObjectMissing, RaykqiError
+from raykqi.storage.filesystem import Store
+
+__all__ = ["Settling", "receipt_key"]
+
+log = logging.getLogger(__name__)
+
+
+class Settling:
+    """Looks after them in a thread of its own, since a collection may take its time."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        store: Store,
+        take_up: Callable[[Ended], None],
+        store_again: Callable[[Attempt], None],
+    ) -> None:
+        self._controller = controller
+        self._store = store
+        self._take_up = take_up
+        self._store_again = store_again
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="raykqi-settling")
+        self._waiting = 0
+
+    @property
+    def is_busy(self) -> bool:
+        return self._waiting > 0
+
+    def later(self, ended: Ended) -> None:
+        """Offer the result again when what it relies on is known to be there."""
+        self._waiting += 1
+        self._pool.submit(self._look_after, ended)
+
+    def what_became_of(self, attempt: Attempt) -> Ended | Lost:
+        """Of a run that is on no node any more: its receipt, if it came so far."""
+        try:
+            return msgspec.json.decode(self._store.get(receipt_key(attempt)), type=Ended)
+        except (ObjectMissing, NotFound):
+            return Lost(attempt, "what carried it out has gone, with all that ran there", blameless=True)
+        except (RaykqiError, ValueError) as error:
+            return Lost(attempt, f"its receipt cannot be read: {error}")
+
+    def close(self) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def _look_after(self, ended: Ended) -> None:
+        try:
+            keeper = self._controller.keeper
+            generation = keeper.position.generation
+            while is_collecting(keeper.index):
+                self._controller.wait_for_change(generation)
+                generation = keeper.position.generation
+            if self._is_whole(ended):
+                self._take_up(msgspec.structs.replace(ended, generation=generation))
+            else:
+                self._store_again(ended.attempt)
+        except Exception:
+            log.exception("the result of attempt %s of run %s waits", ended.attempt.number, ended.attempt.run)
+        finally:
+            self._waiting -= 1
+
+    def _is_whole(self, ended: Ended) -> bool:
+        from raykqi.storage.presence import missing_objects
+        from raykqi.storage.trees import read_tree, tree_key
+
+        needed: set[str] = set(ended.reused)
+        try:
+            for stored in ended.stored:
+                if stored.tree.hash:
+                    needed |= {tree_key(stored.tree.hash), *read_tree(self._store, stored.tree.hash).objects()}
+        except ObjectMissing:
+            return False
+        return not missing_objects(self._store, needed)
+
+
+def receipt_key(attempt: Attempt) -> str:
+    return f"receipts/{attempt.run}/{attempt.number}.json"

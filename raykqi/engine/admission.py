@@ -1,0 +1,134 @@
+"""Which runs may start now: pure sums over what nodes have, what is taken and who waits.
+
+Runs are served by priority and then by age. One that does not fit lets later ones pass, but not for
+ever: when it has waited for `STARVED` seconds beside free resources, nothing younger starts before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from raykqi.domain.order import Attempt, NodeShape
+from raykqi.domain.plan import Definition
+from raykqi.domain.resources import Resources, show_bytes, show_thousandths
+
+__all__ = ["STARVED", "Ledger", "fits", "share", "why_never"]
+
+STARVED = 60.0
+
+
+@dataclass
+class Ledger:
+    """What each node has, and which attempt takes what of it. Ray places runs; this keeps count of how many fit."""
+
+    shapes: Sequence[NodeShape] = ()
+    _taken: dict[Attempt, tuple[str, Resources]] = field(default_factory=dict)
+
+    def __contains__(self, attempt: Attempt) -> bool:
+        return attempt in self._taken
+
+    def __len__(self) -> int:
+        return len(self._taken)
+
+    def place(self, resources: Resources, definition: Definition) -> str | None:
+        """A node with room for it now."""
+        for shape in self.shapes:
+            if _may_run_on(shape, definition) and fits(resources, self._free(shape)):
+                return shape.name
+        return None
+
+    def take(self, attempt: Attempt, node: str, resources: Resources) -> None:
+        self._taken[attempt] = (node, resources)
+
+    def give_back(self, attempt: Attempt) -> None:
+        self._taken.pop(attempt, None)
+
+    def _free(self, shape: NodeShape) -> Resources:
+        total = shape.total
+        cpu, memory, gpu, custom = total.cpu, total.memory, total.gpu, dict(total.custom)
+        for node, taken in self._taken.values():
+            if node == shape.name:
+                cpu, memory, gpu = cpu - taken.cpu, memory - taken.memory, gpu - taken.gpu
+                for name, value in taken.custom.items():
+                    custom[name] = custom.get(name, 0) - value
+        return Resources(cpu, memory, gpu, total.accelerator, custom)
+
+
+def fits(wanted: Resources, free: Resources) -> bool:
+    return (
+        wanted.cpu <= free.cpu
+        and wanted.memory <= free.memory
+        and wanted.gpu <= free.gpu
+        and (not wanted.accelerator or wanted.accelerator.lower() == free.accelerator.lower())
+        and all(value <= free.custom.get(name, 0) for name, value in wanted.custom.items())
+    )
+
+
+def share(resources: Resources, among: int) -> Resources:
+    """What one of `among` runs counts for that take turns in one place."""
+    if among <= 1:
+        return resources
+    return Resources(
+        -(-resources.cpu // among),
+        resources.memory // among,
+        -(-resources.gpu // among),
+        resources.accelerator,
+        {name: -(-value // among) for name, value in resources.custom.items()},
+    )
+
+
+def why_never(resources: Resources, definition: Definition, shapes: Sequence[NodeShape]) -> str:
+    """Why no node there is can ever run it, in words; "" when one could."""
+    if definition.launcher == "container" and not definition.function:
+        return "no node can run containers yet; a plan with `launcher: sandbox` or `process` runs without one"
+    if not shapes:
+        return "there is no node"
+    for label in definition.on_node.must:
+        if not any(_has(shape, label) for shape in shapes):
+            return f"no node has the label {label}"
+    fitting = [shape for shape in shapes if _may_run_on(shape, definition)]
+    if not fitting:
+        return f"no node has all of the labels {', '.join(definition.on_node.must)}"
+    if any(fits(resources, shape.total) for shape in fitting):
+        return ""
+    return _shortage(resources, fitting)
+
+
+def _shortage(wanted: Resources, shapes: Sequence[NodeShape]) -> str:
+    most_gpu = max(shape.total.gpu for shape in shapes)
+    if wanted.gpu > most_gpu:
+        largest = f"largest is {show_thousandths(most_gpu)}" if most_gpu else "none has any"
+        return f"no node has {show_thousandths(wanted.gpu)} GPUs; {largest}"
+    most_cpu = max(shape.total.cpu for shape in shapes)
+    if wanted.cpu > most_cpu:
+        return f"no node has {show_thousandths(wanted.cpu)} CPUs; largest is {show_thousandths(most_cpu)}"
+    most_memory = max(shape.total.memory for shape in shapes)
+    if wanted.memory > most_memory:
+        return f"no node has {show_bytes(wanted.memory)} of memory; largest is {_gib(most_memory)}"
+    if wanted.accelerator:
+        there = sorted({shape.total.accelerator for shape in shapes if shape.total.accelerator})
+        if wanted.accelerator.lower() not in [name.lower() for name in there]:
+            return f"no node has the accelerator {wanted.accelerator}; there is {', '.join(there) or 'none'}"
+    for name, value in wanted.custom.items():
+        most = max(shape.total.custom.get(name, 0) for shape in shapes)
+        if value > most:
+            return f"no node has {show_thousandths(value)} of {name}; largest is {show_thousandths(most)}"
+    return "no node has all of the resources together that it asks for"
+
+
+def _may_run_on(shape: NodeShape, definition: Definition) -> bool:
+    by_key: dict[str, list[str]] = {}
+    for label in definition.on_node.must:
+        by_key.setdefault(label.partition("=")[0], []).append(label)
+    return all(any(_has(shape, label) for label in labels) for labels in by_key.values())
+
+
+def _has(shape: NodeShape, label: str) -> bool:
+    key, _, value = label.partition("=")
+    labels: Mapping[str, str] = shape.labels
+    return labels.get(key) == value
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
