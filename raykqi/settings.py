@@ -88,9 +88,9 @@ def environment_replaced(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def forget_environment(prefixes: tuple[str, ...]) -> None:
-    """Variables that code of users must not see in this process nor in those that it starts."""
-    for name in [name for name in os.environ if name.startswith(prefixes)]:
+def forget_environment(keep: tuple[str, ...]) -> None:
+    """Leave of this process's variables those that nodes hand on, and those whose names begin like one in `keep`."""
+    for name in [name for name in os.environ if name not in OF_NODES and not name.startswith((*OF_TOOLS, *keep))]:
         del os.environ[name]
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 import ray
+from ray.exceptions import OutOfMemoryError, WorkerCrashedError
 
-from raykqi.cluster.function_task import Begun, decode_ended, function_task, interrupt, same_worker
+from raykqi.cluster.function_task import Begun, decode_ended, function_task, interrupt, last_begun, same_worker
 from raykqi.cluster.losses import never_began, why_lost
 from raykqi.cluster.reporting import Reporting
 from raykqi.domain.order import Attempt, Ended, Lost, Order, Report, Running
@@ -29,6 +30,7 @@ MOST_IN_A_TASK = 32
 TASK_SECONDS = 0.25  # as long as runs of one task should take together
 FEWEST_TASKS = 4  # under way for each plan, even if no node seems to have room: the cluster may grow
 SMOOTHING = 0.3
+ASKING = 30.0  # seconds for a node to say what a dead worker was at
 
 
 @dataclass
@@ -162,16 +164,26 @@ class FunctionRuns:
     async def _settle(self, batch: Batch, failure: BaseException) -> None:
         """Nothing was heard of the task's orders: each is told to its end here, or runs again by itself."""
         reason = never_began(failure)
-        for order in batch.orders:
+        last = await self._last_begun(batch, failure)
+        for at, order in enumerate(batch.orders):
             attempt = order.attempt
             if attempt in batch.stopping:
                 await self._end(attempt, Ended(attempt, Exit(253, "stopped; it had to be killed")))
             elif reason:
                 self._reporting.tell(Ended(attempt, Exit(255, reason)))
-            elif len(batch.orders) > 1:
-                batch.lane.alone[attempt] = order
-            else:
+            elif len(batch.orders) == 1 or at == last:
                 await self._end(attempt, Lost(attempt, why_lost(failure)))
+            else:
+                batch.lane.alone[attempt] = order
+
+    async def _last_begun(self, batch: Batch, failure: BaseException) -> int:
+        """Whose call took the worker with it; -1 when that cannot be known, and all run again."""
+        if batch.begun is None or not isinstance(failure, WorkerCrashedError | OutOfMemoryError) or batch.stopping:
+            return -1
+        try:
+            return int(await asyncio.wait_for(last_begun(self._folder, batch.begun), ASKING))
+        except Exception:
+            return -1
 
     async def _end(self, attempt: Attempt, otherwise: Report) -> None:
         self._reporting.tell(await self._reporting.end(attempt, otherwise))

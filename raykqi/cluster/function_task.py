@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -20,10 +20,11 @@ from raykqi.cluster.placement import placement
 from raykqi.cluster.run_actor import gpus_here
 from raykqi.cluster.shapes import this_node
 from raykqi.domain.order import Attempt, Ended, Order
+from raykqi.execution.folders import remove_folder
 from raykqi.execution.functions import run_functions
-from raykqi.settings import Settings
+from raykqi.settings import Settings, forget_environment
 
-__all__ = ["Begun", "carry_out", "decode_ended", "function_task", "interrupt", "same_worker"]
+__all__ = ["Begun", "carry_out", "decode_ended", "function_task", "interrupt", "last_begun", "same_worker"]
 
 POLITE = signal.SIGUSR2  # the handler below; SIGINT is Ray's, and may come late to another run of the worker
 _ended = msgspec.msgpack.Decoder(list[Ended])
@@ -45,6 +46,7 @@ def carry_out(orders: bytes, settings: Settings, folder: str) -> Iterator[Begun 
     begun = _here()
     yield begun
     _running[:] = [order.attempt for order in parsed]
+    forget_environment(_needed(parsed[0]))
     try:
         ended = run_functions(parsed, settings, folder=folder, gpus=gpus_here(), node=begun.node)
     finally:
@@ -73,13 +75,29 @@ def same_worker(order: Order) -> tuple[object, ...]:
     return (order.plan, msgspec.msgpack.encode(order.resources, order="deterministic"))
 
 
+def last_begun(folder: str, begun: Begun) -> Any:
+    """Which order of its task a worker that died had begun last, from 0; what it left on the node is removed."""
+    return _on_node(begun, _last_begun, folder, begun.pid)
+
+
 def interrupt(attempt: Attempt, begun: Begun) -> Any:
     """Raise KeyboardInterrupt in a running function. Ray's own cancel would also throw away what it then returns."""
-    remote: Any = ray.remote(_interrupt)
+    return _on_node(begun, _interrupt, attempt, begun.pid)
+
+
+def _on_node(begun: Begun, work: Callable[..., object], *arguments: object) -> Any:
+    remote: Any = ray.remote(work)
     here = NodeAffinitySchedulingStrategy(begun.node_id, soft=False)
-    return remote.options(num_cpus=0, max_retries=0, scheduling_strategy=here, name="raykqi stop").remote(
-        attempt, begun.pid
-    )
+    return remote.options(num_cpus=0, max_retries=0, scheduling_strategy=here, name="raykqi").remote(*arguments)
+
+
+def _last_begun(folder: str, pid: int) -> int:
+    """Calls are made in turn, each in a folder of its own, which is named by its place."""
+    left = sorted(Path(folder).glob(f"functions-{pid}-*"), key=lambda path: path.stat().st_mtime)
+    calls = [int(path.name) for path in left[-1].iterdir() if path.name.isdecimal()] if left else []
+    for path in left:
+        remove_folder(path)
+    return max(calls, default=-1)
 
 
 def _interrupt(attempt: Attempt, pid: int) -> None:
@@ -109,6 +127,13 @@ def _environment(order: Order) -> dict[str, Any]:
     code = definition.code.tree if definition.code else ""
     given = definition.runtime_env.get("env_vars")
     return wanted | {"env_vars": {**(given if isinstance(given, dict) else {}), "RAYKQI_CODE": code}}
+
+
+def _needed(order: Order) -> tuple[str, ...]:
+    """What user code may see besides: the plan's own, what Ray says of CPUs and GPUs, and the way to the storage."""
+    given = order.definition.runtime_env.get("env_vars")
+    storage = ("AWS_",) if order.workspace.startswith("s3:") else ()
+    return ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", *storage, *(given if isinstance(given, dict) else ()))
 
 
 @cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from raykqi.execution.supervisor import Supervisor
 from raykqi.settings import Settings
 
 __all__ = ["NAMESPACE", "RunActor", "actor_name", "create_run_actor", "find_run_actor"]
-__all__ += ["gpus_here"]
+__all__ += ["gpus_here", "settings_here"]
 
 NAMESPACE = "raykqi"
 
@@ -31,7 +32,7 @@ class RunActor:
 
     def __init__(self, order: bytes, settings: Settings, folder: str) -> None:
         self._order = msgspec.msgpack.decode(order, type=Order)
-        self._settings = settings
+        self._settings = settings_here(settings)
         attempt = self._order.attempt
         self._folder = Path(folder, f"{attempt.run}-{attempt.number}")
         self._supervisor: Supervisor | None = None
@@ -115,6 +116,11 @@ def find_run_actor(attempt: Attempt) -> Any | None:
         return ray.get_actor(actor_name(attempt), namespace=NAMESPACE)
     except ValueError:
         return None
+
+
+def settings_here(settings: Settings) -> Settings:
+    """The controller's, with PATH and the like of this node."""
+    return replace(settings, node_env=Settings.from_env().node_env)
 
 
 def gpus_here() -> tuple[str, ...]:
