@@ -99,11 +99,11 @@ class _Call:
 
     @property
     def log(self) -> Path:
-        return self.folder / "log"
+        return self.folder.with_suffix(".log")
 
     @property
     def progress(self) -> Path:
-        return self.folder / "progress"
+        return self.folder.with_suffix(".progress")
 
     def carry_out(self) -> None:
         self.began = time.monotonic()
@@ -127,10 +127,10 @@ class _Call:
         return Ended(self.order.attempt, exit_, tuple(stored), self.usage, self.node, reused, self.order.generation)
 
     def _arguments(self) -> dict[str, object]:
+        """Inputs and outputs lie side by side: as arguments of one function their names differ."""
         arguments: dict[str, object] = {}
         for at, wanted in enumerate(self.order.inputs):
-            place = self.folder / "inputs" / folder_name(wanted.name, at)
-            place.parent.mkdir(exist_ok=True)
+            place = self.folder / folder_name(wanted.name, at)
             if wanted.is_many:
                 place.mkdir()
                 for each in wanted.trees:
@@ -139,8 +139,8 @@ class _Call:
                 write_input(self.store, wanted.trees[0].tree, place, self.settings)
             arguments[wanted.name] = place
         for at, output in enumerate(self.order.outputs):
-            place = self.folder / "outputs" / folder_name(output.name, at)
-            place.mkdir(parents=True)
+            place = self.folder / folder_name(output.name, len(self.order.inputs) + at)
+            place.mkdir()
             self.outputs.append(Output(output.name, output.data, place, str(place)))
             arguments[output.name] = place
         return arguments | dict(self.order.params)
@@ -305,7 +305,8 @@ def _stored(calls: Sequence[_Call], store: Store, settings: Settings) -> list[En
         reused = {key for (of, _), kept in together.items() if of == at for key in kept.reused}
         problems = [refused] if refused else []
         if at in large:
-            rest = store_outputs(store, large[at], settings=settings, memory=call.folder / "stat", say=_unsaid)
+            memory = call.folder.with_suffix(".stat")
+            rest = store_outputs(store, large[at], settings=settings, memory=memory, say=_unsaid)
             stored += rest.stored
             reused |= rest.reused
             problems += rest.problems

@@ -88,7 +88,8 @@ def make(folder: Path, tool: str, packages: Sequence[str], env: Mapping[str, str
     run([sys.executable, "-m", "venv", "--without-pip", str(folder)], env, stopping)
     python = folder / "bin" / "python"
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    node = "\n".join(dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]))
+    places = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
+    node = "\n".join(f"import site; site.addsitedir({place!r})" for place in places)
     (folder / "lib" / version / "site-packages" / "node.pth").write_text(node + "\n")
     uv = shutil.which("uv", path=f"{os.path.dirname(sys.executable)}:{env['PATH']}") if tool == "uv" else None
     installer = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]

@@ -103,6 +103,13 @@ class Launched:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
 
+    def interrupt(self) -> None:
+        """SIGINT to the command, if it is there."""
+        with self._lock:
+            if self.code is None and (pid := self._command()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGINT)
+
     def kill(self) -> None:
         """SIGKILL to everything."""
         with self._lock:

@@ -32,17 +32,19 @@ def spawn(
     *,
     log: int,
     env: Mapping[str, str] | None = None,
+    inherit: bool = False,
     cwd: str | None = None,
     keep: Sequence[int] = (),
     cgroup: Cgroup,
 ) -> subprocess.Popen[bytes]:
+    """`inherit` is for processes of our own, which get the environment of this one."""
     with _everyday_thread():
         return subprocess.Popen(
             ["/bin/sh", "-c", PRELUDE, "sh", *cgroup.entrances, "--", *argv],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=dict(env or {"PATH": SYSTEM_PATH}),
+            env=None if inherit else dict(env or {"PATH": SYSTEM_PATH}),
             cwd=cwd or "/",
             pass_fds=keep,
         )
