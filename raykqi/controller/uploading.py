@@ -22,6 +22,7 @@ __all__ = ["IMPORTED", "UPLOADED", "Upload"]
 
 UPLOADED = "raykqi#uploaded"
 IMPORTED = "raykqi#imported"
+CODE = "raykqi#code"
 # How long an upload waits for a collection that is deleting what it would like to reuse.
 PATIENCE = 60.0
 # Uploads that move bytes at one moment. More would be no quicker, and the one thread that commits for all
@@ -47,6 +48,22 @@ class Upload:
             return pushed.tree, pushed.reused
 
         return self._record(UPLOADED, "/upload", store, tags, inputs)
+
+    def store_only(self, source: Path) -> TreeRef:
+        """The bytes alone, to see whether data with this content is there already."""
+        from raykqi.storage.push import push_tree
+
+        return push_tree(self._store, source, settings=self._settings, progress=self._progress).tree
+
+    def push_code(self, source: Path, title: str) -> Data:
+        """The code of a plan."""
+        from raykqi.storage.push import push_tree
+
+        def store() -> tuple[TreeRef, frozenset[str]]:
+            pushed = push_tree(self._store, source, settings=self._settings, progress=self._progress)
+            return pushed.tree, pushed.reused
+
+        return self._record(CODE, "/code", store, (Tag("type", "code"), Tag("name", title)), ())
 
     def import_(self, url: str, tags: tuple[Tag, ...]) -> Data:
         from raykqi.storage.importing import import_objects

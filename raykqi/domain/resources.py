@@ -21,7 +21,7 @@ GIB = 1024**3
 GPU_NAMES = ("gpu", "gpus", "nvidia.com/gpu")
 # What Ray and Kubernetes call what has a name here; as resources of its own no node would ever have them.
 OTHER_NAMES = {"cpus": "cpu", "num_cpus": "cpu", "mem": "memory", "num_gpus": "gpu", "accelerator_type": "accelerator"}
-MOST = 10**15
+MOST_THOUSANDTHS, MOST_BYTES = 10**15, 2**53
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)\s*\Z")
 _BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _BYTES |= {"K": 10**3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
@@ -85,6 +85,7 @@ def parse_thousandths(name: str, value: object) -> int:
     if unit not in ("", "m"):
         raise InvalidInput(f"{name}: {value!r} has the unit {unit!r}", hint='Write a number, as in 2, 0.5 or "500m".')
     thousandths = number * (1 if unit == "m" else WHOLE)
+    _check_bounds(name, value, thousandths, MOST_THOUSANDTHS)
     if abs(thousandths - round(thousandths)) > 1e-6:
         raise InvalidInput(f"{name}: {value!r} is finer than a thousandth", hint="Round it.")
     return round(thousandths)
@@ -97,6 +98,7 @@ def parse_bytes(name: str, value: object) -> int:
         raise InvalidInput(
             f"{name}: {value!r} has the unit {unit!r}", hint="Units are Ki, Mi, Gi, Ti (of 1024) and k, M, G, T."
         )
+    _check_bounds(name, value, number * _BYTES[unit], MOST_BYTES)
     return round(number * _BYTES[unit])
 
 
@@ -129,9 +131,13 @@ def _split(name: str, value: object) -> tuple[float, str]:
         raise InvalidInput(
             f"{name}: {value!r} is not a quantity", hint='Write a number of 0 or more, as in 2 or "500m".'
         )
-    if float(match[1]) > MOST:
-        raise InvalidInput(f"{name}: {match[1][:20]}… is beyond all measure", hint="Ask for what a node can have.")
     return float(match[1]), match[2]
+
+
+def _check_bounds(name: str, value: object, number: float, most: int) -> None:
+    if number > most:
+        shown = str(value) if len(str(value)) <= 30 else f"{str(value)[:29]}…"
+        raise InvalidInput(f"{name}: {shown} is beyond all measure", hint="Ask for what a node can have.")
 
 
 def _model(value: object) -> str:

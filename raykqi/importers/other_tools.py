@@ -16,7 +16,6 @@ SIGNS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("services",), "a Docker Compose file"),
     (("jobs", "on"), "a GitHub workflow"),
     (("jobs",), "a workflow of a CI service"),
-    (("runs", "using"), "a GitHub action"),
     (("stages",), "a pipeline of DVC or a CI service"),
     (("schema", "stages"), "a dvc.lock"),
     (("pipelineInfo",), "a Kubeflow pipeline"),

@@ -31,10 +31,11 @@ TEXT_BYTES = 64 * 1024
 
 
 class FileLock(Ownership):
-    def __init__(self, owner: Owner, root: Path) -> None:
+    def __init__(self, owner: Owner, root: Path, name: str = "writer") -> None:
         super().__init__(owner)
         self._root = root
-        self._path = root / "writer.lock"
+        self._path = root / f"{name}.lock"
+        self._waiting_path = root / f"{name}.waiting"
         self._file = -1
         self._waiting = -1
         self._held = False
@@ -78,7 +79,7 @@ class FileLock(Ownership):
     def _open(self) -> None:
         self._root.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        self._waiting = os.open(self._root / "writer.waiting", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._waiting = os.open(self._waiting_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
     def _forget(self) -> None:
         files, self._file, self._waiting, self._held = (self._file, self._waiting), -1, -1, False

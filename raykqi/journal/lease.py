@@ -66,10 +66,18 @@ class Lease(Ownership):
     """Kept until it is released; an embedded one that a batch took, until there was none for `idle` seconds."""
 
     def __init__(
-        self, owner: Owner, store: Store, *, ttl: float = 15.0, settle: float = 1.0, idle: float = 2.0
+        self,
+        owner: Owner,
+        store: Store,
+        *,
+        key: str = KEY,
+        ttl: float = 15.0,
+        settle: float = 1.0,
+        idle: float = 2.0,
     ) -> None:
         super().__init__(owner)
         self._store = store
+        self._key = key
         self._ttl, self._settle, self._idle = ttl, settle, idle
         self._nonce = ""
         self._valid_until = float("-inf")
@@ -142,7 +150,7 @@ class Lease(Ownership):
         in_time = self._valid_until - boot_seconds() > self._ttl * MARGIN
         self._valid_until = float("-inf")
         if text and text.nonce == self._nonce and in_time:
-            self._store.delete([KEY])
+            self._store.delete([self._key])
 
     def _is_free(self, text: bytes | None, watch: _Watch) -> bool:
         if text is None:
@@ -232,12 +240,12 @@ class Lease(Ownership):
 
     def _read(self) -> bytes | None:
         try:
-            return self._store.get(KEY)
+            return self._store.get(self._key)
         except ObjectMissing:
             return None
 
     def _write(self, nonce: str, counter: int) -> None:
-        self._store.put(KEY, msgspec.json.encode(_Text(nonce, counter, self.owner)))
+        self._store.put(self._key, msgspec.json.encode(_Text(nonce, counter, self.owner)))
 
 
 def _parse(text: bytes | None) -> _Text | None:

@@ -9,7 +9,7 @@ from raykqi.journal.ownerobject import OwnerObject
 from raykqi.journal.ownership import Kind, Ownership, this_owner
 from raykqi.storage.filesystem import Store
 
-__all__ = ["open_ownership"]
+__all__ = ["open_dispatching", "open_ownership"]
 
 
 def open_ownership(
@@ -28,3 +28,14 @@ def open_ownership(
     if store.creates_exclusively:
         return OwnerObject(owner, store, takeover=takeover)
     return Lease(owner, store)
+
+
+def open_dispatching(store: Store, *, user: str = "unknown") -> Ownership:
+    """The right to bring runs to nodes, which one process has at a time; who commits is another matter."""
+    owner = this_owner("server", url="raykqi up or work", user=user)
+    root = store.local_path("workspace.json")
+    if root is not None:
+        return FileLock(owner, root.parent, "dispatcher")
+    if store.url.startswith("memory:"):
+        return MemoryLock(owner, f"{store.url}#dispatcher")
+    return Lease(owner, store, key="dispatcher.json")

@@ -25,6 +25,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("tracking", "serving", "importers"),
     ("opening",),
     ("maintenance",),
+    ("server",),
     ("workspace", "client"),
 )
 RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import atexit
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from raykqi.catalog import queries
-from raykqi.controller.uploading import Upload
 from raykqi.domain.data import Data, DataQuery, Named, Page, TagChange, TagCount, id_of
 from raykqi.domain.events import DataPurged, DataRemoved, RunInput, TagsChanged
-from raykqi.domain.ids import is_id
 from raykqi.domain.tags import check_key, check_tags, instant_of, parse_query_tag, parse_tags
 from raykqi.domain.text import check_name, check_text
-from raykqi.engine.commands import ChangeTags, Command, Purge, Remove
+from raykqi.engine.commands import ChangeTags, Purge, Remove
 from raykqi.errors import Damaged, DataGone, InvalidInput, InvalidQuery, RaykqiError
 from raykqi.opening import Parts
 from raykqi.settings import Settings
 from raykqi.storage.progress import Progress, SilentProgress
+from raykqi.workspace.plan_verbs import PlanVerbs
+from raykqi.workspace.run_verbs import RunVerbs
 
 if TYPE_CHECKING:
     from raykqi.catalog.lineage import LineageReader, Way
@@ -38,18 +38,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Workspace"]
 
-Answer = TypeVar("Answer")
-
 PAGE = 1_000
 _still_open: weakref.WeakSet[Workspace] = weakref.WeakSet()
 
 
-class Workspace:
+class Workspace(PlanVerbs, RunVerbs):
     """Open it with `raykqi.open(url)`; close it, or use it in a `with` block. Safe to use from many threads."""
 
     def __init__(self, parts: Parts, settings: Settings) -> None:
-        self._store, self._description, self._keeper, self._controller = parts
-        self._settings = settings
+        super().__init__(parts, settings)
         _still_open.add(self)
 
     def __repr__(self) -> str:
@@ -211,10 +208,6 @@ class Workspace:
         """The whole id of the one run that begins so."""
         return self._read(lambda: queries.resolve_run(self._keeper.index, prefix))
 
-    def resolve_data(self, prefix: Named) -> str:
-        """The whole id of the one data that begins so and was not removed."""
-        return self._read(lambda: self._resolve(prefix))
-
     # Changes
 
     def tag(
@@ -340,20 +333,6 @@ class Workspace:
 
         return LineageReader(self._keeper.index)
 
-    def _upload(self, progress: Progress | None) -> Upload:
-        return Upload(self._store, self._controller, self._settings, progress or SilentProgress())
-
-    def _refresh_if_possible(self) -> None:
-        with suppress(Damaged):  # which is what the caller looks into
-            self._controller.refresh()
-
-    def _read(self, read: Callable[[], Answer]) -> Answer:
-        self._controller.refresh()
-        return self._keeper.sound(read)
-
-    def _do(self, command: Command, *, dry_run: bool) -> Sequence[object]:
-        return self._controller.preview(command) if dry_run else self._controller.submit(command)
-
     def _tree(self, data: Named) -> Tree:
         from raykqi.storage.trees import read_tree
 
@@ -368,15 +347,6 @@ class Workspace:
     def _inputs(self, inputs: Mapping[str, Named] | None) -> tuple[RunInput, ...]:
         named = {check_name(name, "input"): data for name, data in (inputs or {}).items()}
         return tuple(RunInput(name, self.resolve_data(data)) for name, data in named.items())
-
-    def _resolve(self, data: Named, *, removed: bool = False) -> str:
-        return queries.resolve_data(self._keeper.index, id_of(data), removed=removed)
-
-    def _resolve_all(self, data: Named | Sequence[Named]) -> tuple[str, ...]:
-        prefixes = [id_of(each) for each in ([data] if isinstance(data, Named) else data)]
-        if not prefixes:
-            raise InvalidInput("no data were named", hint="Give at least one id.")
-        return tuple(dict.fromkeys(id_ if is_id(id_) else self.resolve_data(id_) for id_ in prefixes))
 
 
 @atexit.register

@@ -1,0 +1,83 @@
+"""What runs plans: the dispatcher of one workspace with the nodes it uses, awake to what other processes commit."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from raykqi.controller.dispatcher import Dispatcher
+from raykqi.controller.nodes import Nodes
+from raykqi.domain.ids import SystemClock
+from raykqi.domain.resources import Resources
+from raykqi.errors import RaykqiError, WorkspaceOwned
+from raykqi.journal.owning import open_dispatching
+from raykqi.opening import Parts
+from raykqi.settings import Settings
+from raykqi.storage.watching import Watch
+
+__all__ = ["Server"]
+
+
+class Server:
+    """Serves from the moment it is made until it is closed. One process at a time does so for a workspace."""
+
+    def __init__(self, parts: Parts, settings: Settings, nodes: Nodes, *, limit: Resources | None = None) -> None:
+        self._controller = parts.controller
+        self._keeper = parts.keeper
+        self._seen = parts.keeper.position.seq
+        self._lock = threading.Lock()
+        with ExitStack() as undo:
+            right = open_dispatching(parts.store, user=settings.user)
+            undo.callback(right.close)
+            try:
+                right.acquire(settings.lock_timeout)
+            except WorkspaceOwned as error:
+                raise WorkspaceOwned(
+                    f"the plans of {parts.store.url} are being run already: {error.message}",
+                    hint="One `raykqi up` or `raykqi work` at a time does that; push data, it will be run there.",
+                ) from error
+            self._dispatcher = Dispatcher(parts.controller, nodes, parts.store, clock=SystemClock(), limit=limit)
+            self._controller.refresh()
+            self._dispatcher.open()
+            undo.callback(lambda: self._dispatcher.close(leave_running=self._leave_running))
+            undo.callback(Watch(parts.store, "journal", self._look).close)
+            self._undo = undo.pop_all()
+        self._leave_running = False
+
+    @property
+    def running(self) -> int:
+        """How many attempts are under way."""
+        return self._dispatcher.running
+
+    def drain(
+        self, timeout: float | None = None, *, tick: Callable[[], None] | None = None, every: float = 0.5
+    ) -> bool:
+        """Until nothing runs and nothing can start; `tick` is called now and then meanwhile."""
+        left = timeout
+        while True:
+            step = every if left is None else min(every, left)
+            if self._dispatcher.wait_until_idle(step if tick or left is not None else None):
+                return True
+            if tick:
+                tick()
+            if left is not None and (left := left - step) <= 0:
+                return False
+
+    def close(self, *, leave_running: bool = False) -> None:
+        """Runs that go on are ended and wait again, unless they are left to a later server."""
+        self._leave_running = leave_running
+        self._undo.close()
+
+    def _look(self) -> None:
+        """Another process may have committed: its runs wait here."""
+        try:
+            with self._lock:
+                self._controller.refresh()
+                seq = self._keeper.position.seq
+                if seq == self._seen:
+                    return
+                self._seen = seq
+        except RaykqiError:
+            return  # the storage is away; the next look, or the next commit, tells
+        self._dispatcher.wake()

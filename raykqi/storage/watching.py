@@ -1,0 +1,53 @@
+"""To be woken when another process writes below a folder of the store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from raykqi.storage.filesystem import Store
+
+__all__ = ["Watch"]
+
+STEP_MS = 10
+LOOK_MS = 1_000  # at the wish to end
+POLL = 1.0  # where storage tells nobody of changes: object storage has no notifications of its own
+
+
+class Watch:
+    """Calls `changed`, from a thread of its own, soon after something below `folder` may have changed."""
+
+    def __init__(self, store: Store, folder: str, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._ended = threading.Event()
+        local = store.local_path(f"{folder}/x")
+        watch = self._poll if local is None else self._listen
+        self._thread = threading.Thread(
+            target=watch, args=(local.parent if local else None,), name=f"watch {folder}", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _listen(self, folder: Path) -> None:
+        from watchfiles import watch
+
+        folder.mkdir(parents=True, exist_ok=True)
+        for _ in watch(
+            folder,
+            watch_filter=None,
+            debounce=STEP_MS,
+            step=STEP_MS,
+            rust_timeout=LOOK_MS,
+            stop_event=self._ended,
+            recursive=False,
+            raise_interrupt=False,
+        ):
+            self._changed()
+
+    def _poll(self, _: None) -> None:
+        while not self._ended.wait(POLL):
+            self._changed()

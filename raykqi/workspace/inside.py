@@ -1,0 +1,55 @@
+"""What all verbs of a workspace stand on: its parts, reading with an index that is up to date, and doing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from raykqi.catalog import queries
+from raykqi.controller.uploading import Upload
+from raykqi.domain.data import Named, id_of
+from raykqi.domain.ids import is_id
+from raykqi.engine.commands import Command
+from raykqi.errors import Damaged, InvalidInput
+from raykqi.opening import Parts
+from raykqi.settings import Settings
+from raykqi.storage.progress import Progress, SilentProgress
+
+__all__ = ["Inside"]
+
+Answer = TypeVar("Answer")
+
+
+class Inside:
+    def __init__(self, parts: Parts, settings: Settings) -> None:
+        self._parts = parts
+        self._store, self._description, self._keeper, self._controller = parts
+        self._settings = settings
+
+    def _upload(self, progress: Progress | None) -> Upload:
+        return Upload(self._store, self._controller, self._settings, progress or SilentProgress())
+
+    def _refresh_if_possible(self) -> None:
+        with suppress(Damaged):  # which is what the caller looks into
+            self._controller.refresh()
+
+    def _read(self, read: Callable[[], Answer]) -> Answer:
+        self._controller.refresh()
+        return self._keeper.sound(read)
+
+    def _do(self, command: Command, *, dry_run: bool) -> Sequence[object]:
+        return self._controller.preview(command) if dry_run else self._controller.submit(command)
+
+    def _resolve(self, data: Named, *, removed: bool = False) -> str:
+        return queries.resolve_data(self._keeper.index, id_of(data), removed=removed)
+
+    def resolve_data(self, prefix: Named) -> str:
+        """The whole id of the one data that begins so and was not removed."""
+        return self._read(lambda: self._resolve(prefix))
+
+    def _resolve_all(self, data: Named | Sequence[Named]) -> tuple[str, ...]:
+        prefixes = [id_of(each) for each in ([data] if isinstance(data, Named) else data)]
+        if not prefixes:
+            raise InvalidInput("no data were named", hint="Give at least one id.")
+        return tuple(dict.fromkeys(id_ if is_id(id_) else self.resolve_data(id_) for id_ in prefixes))

@@ -1,0 +1,279 @@
+"""What one does with runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from raykqi.catalog import plan_queries, queries, run_queries
+from raykqi.domain.data import Named
+from raykqi.domain.ids import is_id
+from raykqi.domain.plan import Plan
+from raykqi.domain.resources import Resources
+from raykqi.domain.run import ENDED, LIVE, STATUSES, Run, RunPage, RunQuery, RunStatus
+from raykqi.domain.tags import instant_of
+from raykqi.domain.text import check_text
+from raykqi.engine.run_commands import RemoveRuns, RetryRuns, StopRuns
+from raykqi.errors import Conflict, InvalidInput, InvalidQuery
+from raykqi.workspace.inside import Inside
+
+if TYPE_CHECKING:
+    from raykqi.controller.nodes import Nodes
+    from raykqi.execution.beat import Beat, BeatFile
+    from raykqi.server import Server
+
+__all__ = ["RunVerbs"]
+
+NamedRun = str | Run
+WAIT_STEP = 1.0  # between looks for a change that nobody told of
+
+
+class RunVerbs(Inside):
+    # Questions
+
+    def runs(
+        self,
+        *,
+        status: RunStatus | Iterable[RunStatus] = (),
+        plan: str | Plan | Iterable[str | Plan] = (),
+        input: Named | Iterable[Named] = (),  # noqa: A002
+        output: Named | Iterable[Named] = (),
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        oldest_first: bool = False,
+        limit: int | None = None,
+    ) -> list[Run]:
+        """The runs that meet all conditions, newest first; of several values of one condition any will do."""
+        query = self.run_query(
+            status=status, plan=plan, input=input, output=output, since=since, until=until, oldest_first=oldest_first
+        )
+        if limit is not None and limit < 1:
+            raise InvalidQuery(f"a list of {limit} is not possible", hint="Ask for 1 or more, or leave it out for all.")
+        found: list[Run] = []
+        cursor = ""
+        while limit is None or len(found) < limit:
+            page = self.run_page(query, limit=1_000 if limit is None else min(1_000, limit - len(found)), cursor=cursor)
+            found += page.items
+            cursor = page.next_cursor
+            if not cursor:
+                break
+        return found
+
+    def run_query(
+        self,
+        *,
+        status: RunStatus | Iterable[RunStatus] = (),
+        plan: str | Plan | Iterable[str | Plan] = (),
+        input: Named | Iterable[Named] = (),  # noqa: A002
+        output: Named | Iterable[Named] = (),
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        oldest_first: bool = False,
+    ) -> RunQuery:
+        """The conditions of `runs` as a value, for pages and counts."""
+        statuses: tuple[RunStatus, ...] = (status,) if isinstance(status, str) else tuple(status)
+        for each in statuses:
+            if each not in STATUSES:
+                raise InvalidQuery(f"no run is ever {each!r}", hint=f"Choose from {', '.join(STATUSES)}.")
+        plans = [plan] if isinstance(plan, str | Plan) else list(plan)
+        inputs = [input] if isinstance(input, Named) else list(input)
+        outputs = [output] if isinstance(output, Named) else list(output)
+        index = self._keeper.index
+        return RunQuery(
+            plans=tuple(self._read(lambda: [plan_queries.resolve_plan(index, _plan_id(each)) for each in plans])),
+            inputs=tuple(
+                self._read(lambda: [queries.resolve_data(index, id_of(each), removed=True) for each in inputs])
+            ),
+            outputs=tuple(
+                self._read(lambda: [queries.resolve_data(index, id_of(each), removed=True) for each in outputs])
+            ),
+            statuses=statuses,
+            since=instant_of(since),
+            until=instant_of(until),
+            oldest_first=oldest_first,
+        )
+
+    def run_page(self, query: RunQuery, *, limit: int = 50, cursor: str = "") -> RunPage:
+        """One page; its `next_cursor` asks for the next, and is empty at the end."""
+        return self._read(lambda: run_queries.find_runs(self._keeper.index, query, limit=limit, cursor=cursor))
+
+    def count_runs(self, query: RunQuery) -> int:
+        """How many runs there are."""
+        return self._read(lambda: run_queries.count_runs(self._keeper.index, query))
+
+    def run(self, run: NamedRun) -> Run:
+        """Everything known about one run."""
+        index = self._keeper.index
+        return self._read(lambda: run_queries.get_runs(index, [self._whole_run(run)])[0])
+
+    def beat(self, run: NamedRun) -> Beat | None:
+        """How the current attempt is doing: phase, progress, usage, the files it has written. None before it began."""
+        from raykqi.execution.beat import read_beat
+
+        found = self.run(run)
+        return read_beat(self._store, found.id, found.attempt) if found.attempt else None
+
+    def files(self, run: NamedRun) -> list[BeatFile]:
+        """The files in its outputs: those written so far while it runs, those that were kept when it has ended."""
+        from raykqi.execution.beat import BeatFile
+        from raykqi.storage.trees import read_tree
+
+        found = self.run(run)
+        if found.status not in ENDED:
+            beat = self.beat(found)
+            return list(beat.files) if beat else []
+        listed: list[BeatFile] = []
+        made = self._read(lambda: queries.get_data(self._keeper.index, [output.data for output in found.outputs]))
+        for output, data in zip(found.outputs, made, strict=True):
+            if data.tree.hash and data.status in ("done", "failed"):
+                tree = read_tree(self._store, data.tree.hash)
+                listed += [BeatFile(output.name, entry.path, entry.size) for entry in tree if entry.kind != "dir"]
+        return listed
+
+    def logs(self, run: NamedRun, *, follow: bool = False, attempt: int | None = None) -> Iterator[bytes]:
+        """What it wrote to stdout and stderr, in pieces; with `follow`, on until the attempt has ended."""
+        from raykqi.execution.logs import follow_log, read_log
+
+        found = self.run(run)
+        number = found.attempt if attempt is None else attempt
+        if number < 1 or number > found.attempt:
+            if attempt is None and follow:
+                self.wait(found, until=("starting", "running", "completing", "aborting", *ENDED))
+                return self.logs(found, follow=True, attempt=1) if self.run(found).attempt else iter(())
+            raise Conflict(
+                f"run {found.id} has no attempt {number} yet: it is {found.status}", hint=f"It waits: {found.reason}"
+            )
+        if not follow:
+            return read_log(self._store, found.id, number)
+
+        def is_over() -> bool:
+            now = self.run(found)
+            return now.attempt != number or now.status not in LIVE
+
+        return follow_log(self._store, found.id, number, done=is_over)
+
+    # Changes
+
+    def stop(self, runs: NamedRun | Sequence[NamedRun], *, fail: bool = False) -> list[Run]:
+        """End them; what they have made so far counts as done, unless they shall `fail`."""
+        ids = self._whole_runs(runs)
+        self._controller.submit(StopRuns(self._settings.user, ids, fail))
+        return self._runs(ids)
+
+    def retry(self, runs: NamedRun | Sequence[NamedRun]) -> list[Run]:
+        """Run them again, on the same data; what they had made gives way to what comes."""
+        ids = self._whole_runs(runs)
+        self._controller.submit(RetryRuns(self._settings.user, ids))
+        return self._runs(ids)
+
+    def remove_runs(self, runs: NamedRun | Sequence[NamedRun], reason: str = "") -> list[str]:
+        """Remove what they made. Their assignments never run again; lineage keeps tombstones. Their ids."""
+        ids = self._whole_runs(runs)
+        self._controller.submit(RemoveRuns(self._settings.user, ids, check_text(reason, "reason")))
+        return list(ids)
+
+    # Waiting and working
+
+    def wait(
+        self,
+        runs: NamedRun | Sequence[NamedRun] | None = None,
+        *,
+        until: Iterable[RunStatus] = ENDED,
+        timeout: float | None = None,
+        tick: Callable[[], None] | None = None,
+    ) -> list[Run]:
+        """Until the runs have ended (all there are, when none are named). Raises TimeoutError when the time is over.
+
+        Somebody has to run them: `raykqi up`, `raykqi work`, or `work` in this process.
+        """
+        wanted = set(until)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        ids = self._whole_runs(runs) if runs is not None else None
+        with self._changes() as changed:
+            while True:
+                changed.clear()
+                if ids is None:
+                    open_query = RunQuery(statuses=("waiting", "ready", *LIVE))
+                    left = self.count_runs(open_query)
+                else:
+                    found = self._read(lambda: run_queries.statuses_of(self._keeper.index, ids))
+                    left = sum(status not in wanted for status in found.values())
+                if not left:
+                    return self._runs(ids) if ids is not None else []
+                if tick:
+                    tick()
+                rest = WAIT_STEP if deadline is None else min(WAIT_STEP, deadline - time.monotonic())
+                if rest <= 0:
+                    raise TimeoutError(f"after {timeout:g} s {left} of the runs had not come so far")
+                changed.wait(rest)
+
+    def serve(self, nodes: Nodes, *, limit: Resources | None = None) -> Server:
+        """Run plans on these nodes until the server that is answered is closed."""
+        from raykqi.server import Server
+
+        return Server(self._parts, self._settings, nodes, limit=limit)
+
+    def work(
+        self,
+        *,
+        address: str | None = None,
+        cpus: int | None = None,
+        gpus: int | None = None,
+        memory: int | None = None,
+        timeout: float | None = None,
+        tick: Callable[[], None] | None = None,
+    ) -> bool:
+        """Run what waits, and what comes of it, on a Ray of this machine or the one at `address`; then end it.
+
+        True when nothing is left that could run.
+        """
+        with ExitStack() as undo:
+            server = undo.enter_context(self._serving(address, cpus, gpus, memory))
+            return server.drain(timeout, tick=tick)
+
+    @contextmanager
+    def _serving(self, address: str | None, cpus: int | None, gpus: int | None, memory: int | None) -> Iterator[Server]:
+        from raykqi.cluster.local_ray import start_or_join
+
+        with start_or_join(address=address, cpus=cpus, gpus=gpus, memory=memory):
+            from raykqi.cluster.ray_nodes import RayNodes
+
+            server = self.serve(RayNodes(self._settings, workspace=self._store.url))
+            try:
+                yield server
+            finally:
+                server.close()
+
+    @contextmanager
+    def _changes(self) -> Iterator[threading.Event]:
+        """An event that is set when the workspace may have changed, by whomever."""
+        from raykqi.storage.watching import Watch
+
+        changed = threading.Event()
+        watch = Watch(self._store, "journal", changed.set)
+        try:
+            yield changed
+        finally:
+            watch.close()
+
+    def _runs(self, ids: Sequence[str]) -> list[Run]:
+        return self._read(lambda: run_queries.get_runs(self._keeper.index, ids))
+
+    def _whole_run(self, run: NamedRun) -> str:
+        if isinstance(run, Run):
+            return run.id
+        return run if is_id(run) else queries.resolve_run(self._keeper.index, run)
+
+    def _whole_runs(self, runs: NamedRun | Sequence[NamedRun]) -> tuple[str, ...]:
+        named = [runs] if isinstance(runs, NamedRun) else list(runs)
+        if not named:
+            raise InvalidInput("no runs were named", hint="Give at least one id.")
+        return tuple(dict.fromkeys(self._read(lambda: [self._whole_run(run) for run in named])))
+
+
+def _plan_id(plan: str | Plan) -> str:
+    return plan.id if isinstance(plan, Plan) else plan
