@@ -23,7 +23,7 @@ from raykqi.domain.ids import Clock
 from raykqi.domain.order import Attempt, Completing, Ended, Lost, NodeShape, Report, Running
 from raykqi.domain.resources import Resources
 from raykqi.engine.admission import STARVED, Ledger, share, why_never
-from raykqi.engine.run_commands import EndRun, HoldPlan, LoseRun, MoveRuns, ReuseRun, StartRuns
+from raykqi.engine.run_commands import EndRun, HoldPlan, LoseRun, LoseRuns, MoveRuns, ReuseRun, StartRuns
 from raykqi.errors import RaykqiError, StaleAttempt, UploadStale
 from raykqi.storage.filesystem import Store
 
@@ -98,6 +98,9 @@ class Dispatcher:
         self._controller.on_commit = None
         self._settling.close()
         self._nodes.close(leave_running=leave_running)
+        if not leave_running and len(self._ledger) and not self._failure:
+            ended = tuple(self._ledger.attempts())
+            self._controller.submit(LoseRuns(BY, ended, "what carried it out was stopped", blameless=True))
 
     def _report(self, report: Report) -> None:
         with self._wake:

@@ -31,6 +31,9 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._taken)
 
+    def attempts(self) -> list[Attempt]:
+        return list(self._taken)
+
     def place(self, resources: Resources, definition: Definition) -> str | None:
         """A node with room for it now."""
         for shape in self.shapes:

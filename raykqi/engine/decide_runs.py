@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from raykqi.catalog.facts import Facts
@@ -16,6 +17,7 @@ from raykqi.engine.decide import decide
 from raykqi.engine.run_commands import (
     EndRun,
     LoseRun,
+    LoseRuns,
     MoveRuns,
     RemoveRuns,
     RetryRuns,
@@ -29,6 +31,7 @@ __all__ = ["new_outputs"]
 
 NOTHING = TreeRef("", 0, 0)
 BACKOFF_MOST = 3600.0
+BLAMELESS_MOST = 5  # a run that takes its machine down each time must not begin again for ever
 _STEPS: dict[RunStatus, tuple[RunStatus, ...]] = {
     "starting": ("ready",),
     "running": ("starting",),
@@ -99,6 +102,16 @@ def _(command: LoseRun, facts: Facts, now: datetime, ids: IdMaker) -> list[Event
         return again
     exit_ = Exit(253, "aborted by user") if run.stopping == "fail" else Exit(254, command.reason)
     return [_failed(run, exit_, facts, now, command.by)]
+
+
+@decide.register
+def _(command: LoseRuns, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
+    events: list[Event] = []
+    for attempt in command.attempts:
+        with suppress(StaleAttempt):
+            one = LoseRun(command.by, attempt, command.reason, command.blameless)
+            events += decide(one, facts, now, ids)
+    return events
 
 
 @decide.register
@@ -217,7 +230,7 @@ def _again(run: RunFacts, reason: str, facts: Facts, now: datetime, by: str, *, 
     plan = facts.plans[run.plan]
     definition = plan.definition
     status: RunStatus = "waiting" if plan.settings.active else "deactivated"
-    if blameless:
+    if blameless and run.attempt - run.tries <= BLAMELESS_MOST:
         run.status = status
         return [RunsRequeued(now, by, (Attempt(run.id, run.attempt),), reason, status)]
     if run.tries >= definition.retries:

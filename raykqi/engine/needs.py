@@ -15,6 +15,7 @@ from raykqi.engine.run_commands import (
     EndRun,
     HoldPlan,
     LoseRun,
+    LoseRuns,
     MoveRuns,
     RemoveRuns,
     RetryRuns,
@@ -62,7 +63,7 @@ def _look_around(command: ApplyPlan, facts: Facts, index: Index) -> None:
 def _runs(command: object) -> Iterable[str]:
     if isinstance(command, StartRuns | StopRuns | RetryRuns | RemoveRuns):
         return command.runs
-    if isinstance(command, MoveRuns):
+    if isinstance(command, MoveRuns | LoseRuns):
         return [attempt.run for attempt in command.attempts]
     if isinstance(command, EndRun):
         return [command.ended.attempt.run]
@@ -74,4 +75,4 @@ def _runs(command: object) -> Iterable[str]:
 
 
 def _with_plan(command: object) -> Iterable[str]:
-    return _runs(command) if isinstance(command, EndRun | LoseRun | RetryRuns) else ()
+    return _runs(command) if isinstance(command, EndRun | LoseRun | LoseRuns | RetryRuns) else ()

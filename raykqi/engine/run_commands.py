@@ -10,7 +10,17 @@ from raykqi.domain.order import Attempt, Ended
 from raykqi.domain.plan import Definition, Limits, PlanSettings
 from raykqi.domain.run import RunStatus
 
-__all__ = ["ApplyPlan", "ChangePlan", "EndRun", "HoldPlan", "LoseRun", "MoveRuns", "RemoveRuns", "RetryRuns"]
+__all__ = [
+    "ApplyPlan",
+    "ChangePlan",
+    "EndRun",
+    "HoldPlan",
+    "LoseRun",
+    "LoseRuns",
+    "MoveRuns",
+    "RemoveRuns",
+    "RetryRuns",
+]
 __all__ += ["ReuseRun", "RunCommand", "StartRuns", "StopRuns"]
 
 
@@ -78,6 +88,15 @@ class LoseRun(msgspec.Struct, frozen=True):
     blameless: bool = False
 
 
+class LoseRuns(msgspec.Struct, frozen=True):
+    """The same of several; those that are not under way any more are left out."""
+
+    by: str
+    attempts: tuple[Attempt, ...]
+    reason: str
+    blameless: bool = False
+
+
 class ReuseRun(msgspec.Struct, frozen=True):
     """The run takes the outputs of `source`, which did the same with the same content."""
 
@@ -113,6 +132,7 @@ RunCommand = (
     | MoveRuns
     | EndRun
     | LoseRun
+    | LoseRuns
     | ReuseRun
     | StopRuns
     | RetryRuns
