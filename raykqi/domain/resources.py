@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 
 import msgspec
 
@@ -21,6 +22,7 @@ GIB = 1024**3
 GPU_NAMES = ("gpu", "gpus", "nvidia.com/gpu")
 # What Ray and Kubernetes call what has a name here; as resources of its own no node would ever have them.
 OTHER_NAMES = {"cpus": "cpu", "num_cpus": "cpu", "mem": "memory", "num_gpus": "gpu", "accelerator_type": "accelerator"}
+TOLERANCE = Decimal("1e-6")  # of a thousandth: what floats are off by
 MOST_THOUSANDTHS, MOST_BYTES = 10**15, 2**53
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)\s*\Z")
 _BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
@@ -86,7 +88,7 @@ def parse_thousandths(name: str, value: object) -> int:
         raise InvalidInput(f"{name}: {value!r} has the unit {unit!r}", hint='Write a number, as in 2, 0.5 or "500m".')
     thousandths = number * (1 if unit == "m" else WHOLE)
     _check_bounds(name, value, thousandths, MOST_THOUSANDTHS)
-    if abs(thousandths - round(thousandths)) > 1e-6:
+    if abs(thousandths - round(thousandths)) > TOLERANCE:
         raise InvalidInput(f"{name}: {value!r} is finer than a thousandth", hint="Round it.")
     return round(thousandths)
 
@@ -124,17 +126,17 @@ def _gpus(value: object) -> int:
     return gpus
 
 
-def _split(name: str, value: object) -> tuple[float, str]:
+def _split(name: str, value: object) -> tuple[Decimal, str]:
     # YAML reads 0.30000000000000004 and numpy hands in its own numbers: both are numbers by their text.
     match = None if isinstance(value, bool) else _QUANTITY.match(str(value))
     if match is None:
         raise InvalidInput(
             f"{name}: {value!r} is not a quantity", hint='Write a number of 0 or more, as in 2 or "500m".'
         )
-    return float(match[1]), match[2]
+    return Decimal(match[1]), match[2]
 
 
-def _check_bounds(name: str, value: object, number: float, most: int) -> None:
+def _check_bounds(name: str, value: object, number: Decimal, most: int) -> None:
     if number > most:
         shown = str(value) if len(str(value)) <= 30 else f"{str(value)[:29]}…"
         raise InvalidInput(f"{name}: {shown} is beyond all measure", hint="Ask for what a node can have.")

@@ -13,7 +13,6 @@ from raykqi.importers.planfile import read_plan
     [
         ("services:\n  web:\n    image: nginx\n", "a Docker Compose file"),
         ("name: CI\non: [push]\njobs:\n  test: {runs-on: ubuntu}\n", "a GitHub workflow"),
-        ("name: x\nruns:\n  using: composite\n", ""),
         ("apiVersion: ray.io/v1\nkind: RayCluster\n", "a RayCluster of KubeRay"),
         ("apiVersion: batch/v1\nkind: Job\nmetadata: {}\n", "a Kubernetes Job"),
         ("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\n", "an Argo Workflow"),
@@ -29,6 +28,5 @@ def test_a_file_of_another_tool_is_called_by_its_name(text: str, tool: str) -> N
     with pytest.raises(InvalidInput) as refused:
         read_plan(text, name="x.yaml")
 
-    if tool:
-        assert refused.value.message == f"x.yaml: this is {tool}, not a plan of raykqi"
-        assert "raykqi plan template" in refused.value.hint
+    assert refused.value.message == f"x.yaml: this is {tool}, not a plan of raykqi"
+    assert "raykqi plan template" in refused.value.hint
