@@ -21,7 +21,7 @@ __all__ = [
     "RemoveRuns",
     "RetryRuns",
 ]
-__all__ += ["ReuseRun", "RunCommand", "StartRuns", "StopRuns"]
+__all__ += ["RetryRuns", "ReuseRun", "RunCommand", "StartRuns", "StopRuns"]
 
 
 class ApplyPlan(msgspec.Struct, frozen=True):

@@ -85,12 +85,8 @@ class RunVerbs(Inside):
         index = self._keeper.index
         return RunQuery(
             plans=tuple(self._read(lambda: [plan_queries.resolve_plan(index, _plan_id(each)) for each in plans])),
-            inputs=tuple(
-                self._read(lambda: [queries.resolve_data(index, id_of(each), removed=True) for each in inputs])
-            ),
-            outputs=tuple(
-                self._read(lambda: [queries.resolve_data(index, id_of(each), removed=True) for each in outputs])
-            ),
+            inputs=tuple(self._read(lambda: [self._resolve(each, removed=True) for each in inputs])),
+            outputs=tuple(self._read(lambda: [self._resolve(each, removed=True) for each in outputs])),
             statuses=statuses,
             since=instant_of(since),
             until=instant_of(until),
