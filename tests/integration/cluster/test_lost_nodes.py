@@ -19,7 +19,12 @@ from tests.integration.cluster.cluster_lab import ClusterLab, until
 from tests.integration.cluster.raylets import processes_of, second_node
 
 LEFT = NodeRules(must=("side=left",))
-SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+SOON = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_timeout_ms": 1000,
+    "health_check_period_ms": 500,
+    "health_check_failure_threshold": 4,
+}
 
 
 @pytest.fixture(scope="module")
