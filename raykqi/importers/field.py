@@ -155,7 +155,7 @@ def _padded(text: str) -> bool:
 def _how_to_write(type_: ParamType, value: object) -> str:
     if type_ == "int" and isinstance(value, str) and _padded(value):
         return f"Leading zeros could mean octal: write {value.lstrip('0') or '0'}, or quote it and use `type: str`."
-    if type_ in ("int", "float") and isinstance(value, str) and not isinstance(value, Plain):
+    if type_ in ("int", "float") and isinstance(value, str) and not isinstance(value, Plain) and _NUMBER.match(value):
         return "Write the number without quotes."
     return {
         "str": "Write a text.",

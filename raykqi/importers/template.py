@@ -15,7 +15,7 @@ __all__ = ["command_template", "image_template", "scratch_template", "template_o
 
 INPUT_WORDS, OUTPUT_WORDS = ("in", "input", "inputs"), ("out", "output", "outputs")
 FALLBACK_IMAGE = "registry.example/name:v1"
-_PATH = re.compile(r"(?<![\w./-])/[\w.@%+/-]+")
+_PATH = re.compile(r"(?<![\w./-])/(?!/)[\w.@%+/-]+")
 NOTES = {
     "image": "What to run: an image with its tag. `entrypoint` and `args` replace those of the image.",
     "command": "What to run. {inputs.NAME}, {outputs.NAME} and {params.NAME} stand for the paths and values of a run.",

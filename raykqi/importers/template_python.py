@@ -82,7 +82,9 @@ def _sorted(node: ast.FunctionDef) -> tuple[list[dict[str, Any]], list[dict[str,
         name = argument.arg
         written = ast.unparse(argument.annotation).strip("'\"") if argument.annotation else ""
         is_path = any(word in re.split(r"\W+", written) for word in PATHS)
-        if is_path or (not written and name not in defaults and (_INPUT.search(name) or is_output.search(name))):
+        if is_path or (
+            not written and name not in defaults and any(words.search(name) for words in (_INPUT, _OUTPUT, _MODEL))
+        ):
             kind = outputs if is_output.search(name) and not _INPUT.search(name) else inputs
             kind.append({"name": name, "tags": [f"type:{name}"]})
         else:
