@@ -13,6 +13,7 @@ import typer
 from cli.command import command
 from cli.output import harmless
 from cli.session import Session
+from cli.values import show_count
 from raykqi.errors import InvalidInput, RaykqiError
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def _summary(file: str, draft: Draft) -> Iterable[str]:
     yield f"{file}: {definition.title} is sound"
     yield f"  runs      {_what(definition)}, by {definition.launcher}"
     if draft.source:
-        count = f" ({len(draft.source_files)} files)" if draft.source_files else ""
+        count = f" ({show_count(len(draft.source_files), 'file')})" if draft.source_files else ""
         yield f"  code      {draft.source}{count}"
     yield from (f"  input     {_mount(wanted)}{_asked(wanted)}" for wanted in definition.inputs)
     yield from (f"  output    {_mount(made)}" for made in definition.outputs)

@@ -61,7 +61,7 @@ def _beside(start: set[Path], root: Path) -> set[Path]:
     """What the files import that stands in the root itself, and what that imports."""
     found: set[Path] = set()
     open_ = list(start)
-    asked: set[str] = set()
+    asked = {"raykqi"}  # every node has it; a copy in the code would take its place
     while open_:
         for name in _imported(open_.pop()) - asked:
             asked.add(name)

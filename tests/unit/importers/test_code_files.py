@@ -60,6 +60,12 @@ def test_a_package_itself_may_hold_the_function(tmp_path: Path) -> None:
     assert (code.root, code.module, code.files) == (tmp_path, "lab", ("lab/__init__.py", "lab/x.py"))
 
 
+def test_raykqi_itself_is_never_brought_along(tmp_path: Path) -> None:
+    lay(tmp_path, {"raykqi/__init__.py": "", "train.py": "import raykqi\n"})
+
+    assert collect_code(tmp_path / "train.py", "train").files == ("train.py",)
+
+
 def test_imports_that_go_round_or_cannot_be_read_end(tmp_path: Path) -> None:
     lay(tmp_path, {"a.py": "import b\n", "b.py": "import a, c\n", "c.py": "this is (not python\n"})
 
