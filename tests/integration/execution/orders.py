@@ -54,7 +54,7 @@ class Node:
         code: dict[str, bytes] | None = None,
         resources: Resources | None = None,
         params: dict[str, Any] | None = None,
-        env: dict[str, str] | None = None,
+        hook_env: dict[str, str] | None = None,
         log: str = "",
         paths: dict[str, str] | None = None,
         workspace: str = "",
@@ -90,7 +90,7 @@ class Node:
             outputs=tuple(OrderOutput(name, paths.get(name, f"/out/{name}"), f"new-{name}") for name in outputs),
             params=params or {},
             log=log,
-            env=env or {},
+            env=hook_env or {},
         )
 
     def supervisor(self, order: Order, **arguments: Any) -> Supervisor:

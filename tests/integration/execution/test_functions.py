@@ -133,7 +133,7 @@ def test_a_function_that_takes_too_long_is_interrupted(node: Node, tmp_path: Pat
 
 
 def test_a_function_sees_its_run_its_gpus_and_what_hooks_added(node: Node, tmp_path: Path) -> None:
-    (ended,) = call(node, "show", tmp_path=tmp_path, env={"EXTRA": "from hook"})
+    (ended,) = call(node, "show", tmp_path=tmp_path, hook_env={"EXTRA": "from hook"})
 
     assert node.log(ended) == f"{ended.attempt.run} 0 from hook True\n".encode()
 
