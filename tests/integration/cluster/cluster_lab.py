@@ -22,7 +22,7 @@ from raykqi.storage.materialise import materialise
 from raykqi.storage.push import push_bytes
 from raykqi.storage.trees import read_tree
 
-__all__ = ["ClusterLab", "alive", "until"]
+__all__ = ["ClusterLab", "alive", "still_there", "until"]
 
 PATIENCE = 60.0
 SMALL = Resources(cpu=1000, memory=0)
@@ -45,6 +45,11 @@ def alive(marker: str) -> list[int]:
         for process in psutil.process_iter(["cmdline", "status"])
         if marker in (process.info["cmdline"] or []) and process.info["status"] != psutil.STATUS_ZOMBIE
     ]
+
+
+def still_there(pids: list[int]) -> list[int]:
+    """Those that have not ended, whether or not anybody has taken notice of their end."""
+    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
 
 
 @dataclass

@@ -36,6 +36,7 @@ def main(dashboard: bool) -> None:
             "token": (folder / "token").stat().st_mode & 0o777,
             "folder": str(folder),
             "pids": [pid, *(process.pid for process in started)],
+            "agents": [process.pid for process in started if process.name().startswith("ray::")],
             "custom": shape.total.custom,
             "zone": shape.labels["zone"],
         }

@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from raykqi.cluster.local_ray import start_or_join
 from raykqi.errors import InvalidInput
-from tests.integration.cluster.cluster_lab import until
+from tests.integration.cluster.cluster_lab import still_there, until
 
 
 @contextmanager
@@ -51,14 +50,15 @@ def test_a_ray_of_our_own_has_what_was_asked_for_and_closes_without_a_trace(tmp_
         answer, _ = process.communicate("close\n", timeout=60)
 
     assert json.loads(answer)["closing"] < 10
-    assert [pid for pid in said["pids"] if psutil.pid_exists(pid)] == []
+    assert still_there(said["pids"]) == []
     assert not Path(said["folder"]).exists()
 
 
-def test_a_killed_starter_takes_its_ray_along(tmp_path: Path) -> None:
+def test_a_killed_starter_takes_its_nodes_and_workers_along(tmp_path: Path) -> None:
     with ray_of("plain", tmp_path) as (process, said):
         process.kill()
-        until(lambda: not [pid for pid in said["pids"] if psutil.pid_exists(pid)])
+        # Ray's own agents look for their head for a minute before they give up.
+        until(lambda: not set(still_there(said["pids"])) - set(said["agents"]), within=20)
 
 
 def test_its_dashboard_wants_the_token(tmp_path: Path) -> None:
