@@ -11,12 +11,14 @@ from raykqi.controller.nodes import Nodes
 from raykqi.domain.ids import SystemClock
 from raykqi.domain.resources import Resources
 from raykqi.errors import RaykqiError, WorkspaceOwned
+from raykqi.journal.ownership import Ownership
 from raykqi.journal.owning import open_dispatching
 from raykqi.opening import Parts
 from raykqi.settings import Settings
+from raykqi.storage.filesystem import Store
 from raykqi.storage.watching import Watch
 
-__all__ = ["Server"]
+__all__ = ["Server", "take_right"]
 
 
 class Server:
@@ -28,15 +30,7 @@ class Server:
         self._seen = parts.keeper.position.seq
         self._lock = threading.Lock()
         with ExitStack() as undo:
-            right = open_dispatching(parts.store, user=settings.user)
-            undo.callback(right.close)
-            try:
-                right.acquire(settings.lock_timeout)
-            except WorkspaceOwned as error:
-                raise WorkspaceOwned(
-                    f"the plans of {parts.store.url} are being run already: {error.message}",
-                    hint="One `raykqi up` or `raykqi work` at a time does that; push data, it will be run there.",
-                ) from error
+            undo.callback(take_right(parts.store, settings, settings.lock_timeout).close)
             self._dispatcher = Dispatcher(parts.controller, nodes, parts.store, clock=SystemClock(), limit=limit)
             self._controller.refresh()
             self._dispatcher.open()
@@ -81,3 +75,20 @@ class Server:
         except RaykqiError:
             return  # the storage is away; the next look, or the next commit, tells
         self._dispatcher.wake()
+
+
+def take_right(store: Store, settings: Settings, timeout: float) -> Ownership:
+    """The right to run the plans of a workspace, until it is closed."""
+    right = open_dispatching(store, user=settings.user)
+    try:
+        right.acquire(timeout)
+    except WorkspaceOwned as error:
+        right.close()
+        raise WorkspaceOwned(
+            f"the plans of {store.url} are being run already: {error.message}",
+            hint="One `raykqi up` or `raykqi work` at a time does that; push data, it will be run there.",
+        ) from error
+    except RaykqiError:
+        right.close()
+        raise
+    return right

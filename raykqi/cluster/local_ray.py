@@ -20,6 +20,7 @@ __all__ = ["RayHandle", "start_or_join"]
 
 LONGEST_FOLDER = 40  # Ray puts sockets below it, whose paths may have 107 bytes
 NAMESPACE = "raykqi"
+TOKEN = "token"
 # Never the subreaper (RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper): with it every command
 # that a run starts seems to end with 0.
 FLAGS = {
@@ -33,11 +34,12 @@ FLAGS = {
 
 @dataclass
 class RayHandle:
-    """A connection to Ray; `dashboard` is its URL, or "". Closing it ends a Ray of our own."""
+    """A connection to Ray; `dashboard` is its URL, or "", and asks for `token`. Closing it ends a Ray of our own."""
 
     address: str
     dashboard: str
     is_own: bool
+    token: str = field(repr=False)
     _undo: ExitStack = field(repr=False)
 
     def close(self) -> None:
@@ -70,10 +72,13 @@ def start_or_join(
         )
     with ExitStack() as undo:
         if address:
+            token = ""
             options: dict[str, Any] = {"address": address}
         else:
             folder = undo.enter_context(_folder(temp_dir))
-            undo.enter_context(environment_with(FLAGS | _token(folder)))
+            token = _token(folder)
+            only_with_it = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / TOKEN)} if token else {}
+            undo.enter_context(environment_with(FLAGS | only_with_it))
             options = {
                 "address": "local",
                 "_temp_dir": str(folder),
@@ -89,6 +94,7 @@ def start_or_join(
             address=str(context.address_info["gcs_address"]),
             dashboard=f"http://{context.dashboard_url}" if context.dashboard_url else "",
             is_own=not address,
+            token=token,
             _undo=undo.pop_all(),
         )
 
@@ -131,14 +137,15 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _token(folder: Path) -> dict[str, str]:
+def _token(folder: Path) -> str:
     """Whoever reaches a Ray can run anything as its user, so only the holder of this token may.
 
     A process that has imported Ray keeps what it was imported with.
     """
     if "ray" in sys.modules:
-        return {}
-    file = folder / "token"
+        return ""
+    token = secrets.token_hex(32)
+    file = folder / TOKEN
     file.touch(mode=0o600)
-    file.write_text(secrets.token_hex(32))
-    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(file)}
+    file.write_text(token)
+    return token

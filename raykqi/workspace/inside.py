@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -10,7 +10,8 @@ from raykqi.catalog import queries
 from raykqi.controller.uploading import Upload
 from raykqi.domain.data import Named, id_of
 from raykqi.domain.ids import is_id
-from raykqi.engine.commands import Command
+from raykqi.domain.tags import check_key, check_tags, parse_tags
+from raykqi.engine.commands import ChangeTags, Command
 from raykqi.errors import Damaged, InvalidInput
 from raykqi.opening import Parts
 from raykqi.settings import Settings
@@ -53,3 +54,14 @@ class Inside:
         if not prefixes:
             raise InvalidInput("no data were named", hint="Give at least one id.")
         return tuple(dict.fromkeys(id_ if is_id(id_) else self.resolve_data(id_) for id_ in prefixes))
+
+    def _tag_command(
+        self, data: Named | Sequence[Named], add: Iterable[str], remove: Iterable[str], remove_keys: Iterable[str]
+    ) -> ChangeTags:
+        return ChangeTags(
+            by=self._settings.user,
+            data=self._resolve_all(data),
+            add=parse_tags(add),
+            remove=parse_tags(remove),
+            remove_keys=tuple(check_key(key) for key in check_tags(remove_keys)),
+        )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from raykqi.catalog import plan_queries
-from raykqi.domain.data import Named
-from raykqi.domain.events import PlanApplied, RunCreated
+from raykqi.domain.data import Named, TagChange
+from raykqi.domain.events import PlanApplied, RunCreated, TagsChanged
 from raykqi.domain.plan import Limits, Plan, PlanPage, PlanQuery
 from raykqi.domain.tags import parse_query_tag
 from raykqi.domain.text import check_text
@@ -177,6 +177,21 @@ class PlanVerbs(Inside):
 
         start = self.plan(plan).id if plan else ""
         return self._read(lambda: plan_flow(self._keeper.index, start))
+
+    def preview_tag(
+        self,
+        data: Named | Sequence[Named],
+        *,
+        add: Iterable[str] = (),
+        remove: Iterable[str] = (),
+        remove_keys: Iterable[str] = (),
+    ) -> tuple[list[TagChange], list[RunCreated]]:
+        """What `tag` would change, and the runs that it would make; nothing is changed."""
+        events = self._controller.preview(self._tag_command(data, add, remove, remove_keys))
+        changes = [
+            TagChange(event.data, event.removed, event.added) for event in events if isinstance(event, TagsChanged)
+        ]
+        return changes, [event for event in events if isinstance(event, RunCreated)]
 
     def matches(self, data: Named) -> list[tuple[str, str]]:
         """The plans and inputs that may take the data now."""

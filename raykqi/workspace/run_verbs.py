@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,14 @@ from raykqi.domain.run import ENDED, LIVE, STATUSES, Run, RunPage, RunQuery, Run
 from raykqi.domain.tags import instant_of
 from raykqi.domain.text import check_text
 from raykqi.engine.run_commands import RemoveRuns, RetryRuns, StopRuns
-from raykqi.errors import Conflict, InvalidInput, InvalidQuery
+from raykqi.errors import Conflict, InvalidInput, InvalidQuery, WorkspaceOwned
 from raykqi.workspace.inside import Inside
 
 if TYPE_CHECKING:
     from raykqi.controller.nodes import Nodes
     from raykqi.execution.beat import Beat, BeatFile
     from raykqi.server import Server
+    from raykqi.workspace.serving import Serving
 
 __all__ = ["RunVerbs"]
 
@@ -189,7 +190,8 @@ class RunVerbs(Inside):
         wanted = set(until)
         deadline = None if timeout is None else time.monotonic() + timeout
         ids = self._whole_runs(runs) if runs is not None else None
-        with self._changes() as changed:
+        changed = threading.Event()
+        with self.watching(changed.set):
             while True:
                 changed.clear()
                 if ids is None:
@@ -213,6 +215,37 @@ class RunVerbs(Inside):
 
         return Server(self._parts, self._settings, nodes, limit=limit)
 
+    def serving(
+        self,
+        *,
+        address: str | None = None,
+        cpus: int | None = None,
+        gpus: int | None = None,
+        memory: int | None = None,
+        resources: Mapping[str, float] | None = None,
+        labels: Mapping[str, str] | None = None,
+        dashboard: bool = False,
+        limit: Resources | None = None,
+    ) -> AbstractContextManager[Serving]:
+        """Run plans within a `with` block, on a Ray of this machine with these resources or the one at `address`.
+
+        A Ray of our own ends with the block, and what it ran waits again; on one that was joined, runs go on.
+        """
+        from raykqi.workspace.serving import open_serving
+
+        return open_serving(
+            self._parts,
+            self._settings,
+            address=address,
+            cpus=cpus,
+            gpus=gpus,
+            memory=memory,
+            resources=resources,
+            labels=labels,
+            dashboard=dashboard,
+            limit=limit,
+        )
+
     def work(
         self,
         *,
@@ -227,34 +260,38 @@ class RunVerbs(Inside):
 
         True when nothing is left that could run.
         """
-        with ExitStack() as undo:
-            server = undo.enter_context(self._serving(address, cpus, gpus, memory))
-            return server.drain(timeout, tick=tick)
+        with self.serving(address=address, cpus=cpus, gpus=gpus, memory=memory) as serving:
+            return serving.drain(timeout, tick=tick)
+
+    def serve_detached(self, *, address: str, limit: Resources | None = None) -> str:
+        """Run plans on the cluster at `address` from now on, without this process; the name of what does it."""
+        from raykqi.workspace.serving import start_detached
+
+        return start_detached(self._parts, self._settings, address=address, limit=limit)
+
+    def stop_detached(self, *, address: str) -> str:
+        """End what `serve_detached` began; runs that are under way go on."""
+        from raykqi.workspace.serving import stop_detached
+
+        return stop_detached(self._parts, address=address)
+
+    def is_served(self) -> bool:
+        """Whether something runs the plans of this workspace now, so that what waits will not wait forever."""
+        from raykqi.server import take_right
+
+        try:
+            take_right(self._store, self._settings, 0).close()
+        except WorkspaceOwned:
+            return True
+        return False
 
     @contextmanager
-    def _serving(self, address: str | None, cpus: int | None, gpus: int | None, memory: int | None) -> Iterator[Server]:
-        from raykqi.cluster.local_ray import start_or_join
-
-        with start_or_join(address=address, cpus=cpus, gpus=gpus, memory=memory):
-            from raykqi.cluster.ray_nodes import RayNodes
-
-            server = self.serve(RayNodes(self._settings, workspace=self._store.url))
-            try:
-                yield server
-            finally:
-                server.close()
-
-    @contextmanager
-    def _changes(self) -> Iterator[threading.Event]:
-        """An event that is set when the workspace may have changed, by whomever."""
+    def watching(self, changed: Callable[[], None]) -> Iterator[None]:
+        """Within a `with` block, `changed` is called in another thread when the workspace may have changed."""
         from raykqi.storage.watching import Watch
 
-        changed = threading.Event()
-        watch = Watch(self._store, "journal", changed.set)
-        try:
-            yield changed
-        finally:
-            watch.close()
+        with closing(Watch(self._store, "journal", changed)):
+            yield
 
     def _runs(self, ids: Sequence[str]) -> list[Run]:
         return self._read(lambda: run_queries.get_runs(self._keeper.index, ids))

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from raykqi.catalog import queries
 from raykqi.domain.data import Data, DataQuery, Named, Page, TagChange, TagCount, id_of
 from raykqi.domain.events import DataPurged, DataRemoved, RunInput, TagsChanged
-from raykqi.domain.tags import check_key, check_tags, instant_of, parse_query_tag, parse_tags
+from raykqi.domain.tags import check_tags, instant_of, parse_query_tag, parse_tags
 from raykqi.domain.text import check_name, check_text
-from raykqi.engine.commands import ChangeTags, Purge, Remove
+from raykqi.engine.commands import Purge, Remove
 from raykqi.errors import Damaged, DataGone, InvalidInput, InvalidQuery, RaykqiError
 from raykqi.opening import Parts
 from raykqi.settings import Settings
@@ -220,13 +220,7 @@ class Workspace(PlanVerbs, RunVerbs):
         dry_run: bool = False,
     ) -> list[TagChange]:
         """Change the tags of one or many data in one step: first take off, then add. What changed, by data."""
-        command = ChangeTags(
-            by=self._settings.user,
-            data=self._resolve_all(data),
-            add=parse_tags(add),
-            remove=parse_tags(remove),
-            remove_keys=tuple(check_key(key) for key in check_tags(remove_keys)),
-        )
+        command = self._tag_command(data, add, remove, remove_keys)
         changes = self._do(command, dry_run=dry_run)
         return [TagChange(e.data, e.removed, e.added) for e in changes if isinstance(e, TagsChanged)]
 
