@@ -29,7 +29,9 @@ __all__ = ["FunctionRuns"]
 MOST_IN_A_TASK = 32
 TASK_SECONDS = 0.25  # as long as runs of one task should take together
 FEWEST_TASKS = 4  # under way for each plan, even if no node seems to have room: the cluster may grow
+TOO_SLOW = 1.0  # seconds of one run, so that others shall not wait for it
 SMOOTHING = 0.3
+FORGETTING = 0.95
 ASKING = 30.0  # seconds for a node to say what a dead worker was at
 
 
@@ -43,16 +45,22 @@ class Lane:
     alone: OrderedDict[Attempt, Order] = field(default_factory=OrderedDict)  # were in a task that died
     tasks: int = 0
     seconds: float | None = None  # that an order takes, as seen so far
+    slowest: float = 0.0  # that one of them took, less and less remembered
 
-    def measured(self, seconds: float) -> None:
+    def measured(self, seconds: float, slowest: float) -> None:
         self.seconds = seconds if self.seconds is None else self.seconds + SMOOTHING * (seconds - self.seconds)
+        self.slowest = max(slowest, self.slowest * FORGETTING)
 
     def take(self, slots: int) -> list[Order]:
-        """For the next task: no more than leaves every slot something to do, nor than is done in a moment."""
+        """For the next task: no more than leaves every slot something to do, nor than is done in a moment.
+
+        What shares a task waits for what is before it, so plans of which some runs are slow get a task for each.
+        """
         if self.alone:
             return [self.alone.popitem(last=False)[1]]
         share = -(-len(self.waiting) // (2 * max(1, slots)))
-        quick = 1 if self.seconds is None else int(TASK_SECONDS / max(self.seconds, 1e-4))
+        is_quick = self.seconds is not None and self.slowest <= TOO_SLOW
+        quick = int(TASK_SECONDS / max(self.seconds or 0.0, 1e-4)) if is_quick else 1
         size = max(1, min(share, quick, MOST_IN_A_TASK))
         return [self.waiting.popitem(last=False)[1] for _ in range(min(size, len(self.waiting)))]
 
@@ -132,58 +140,61 @@ class FunctionRuns:
             self._spawn(self._follow(batch))
 
     async def _follow(self, batch: Batch) -> None:
-        ended: list[Ended] = []
-        failure: BaseException | None = None
         try:
             ended = await self._ended(batch)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            failure = error
-        batch.lane.tasks -= 1
-        for order in batch.orders:
-            self._batches.pop(order.attempt, None)
-        if failure is None:
-            for one in ended:
-                self._reporting.tell(one)
+            await self._settle(batch, error)
         else:
-            await self._settle(batch, failure)
+            for one in ended:
+                self._batches.pop(one.attempt, None)
+                self._reporting.tell(one)
+        batch.lane.tasks -= 1
         self._pump(batch.lane)
 
     async def _ended(self, batch: Batch) -> list[Ended]:
-        clock = asyncio.get_running_loop().time
         batch.ref = batch.lane.task.remote(msgspec.msgpack.encode(batch.orders), self._settings, self._folder)
         batch.begun = Begun(*await (await anext(batch.ref)))
+        clock = asyncio.get_running_loop().time
         begun_at = clock()
         if len(batch.orders) == 1:
             self._reporting.tell(Running(batch.orders[0].attempt, batch.begun.node))
         ended = decode_ended(await (await anext(batch.ref)))
-        batch.lane.measured((clock() - begun_at) / len(batch.orders))
+        batch.lane.measured((clock() - begun_at) / len(batch.orders), max(one.usage.wall for one in ended))
         return ended
 
     async def _settle(self, batch: Batch, failure: BaseException) -> None:
         """Nothing was heard of the task's orders: each is told to its end here, or runs again by itself."""
         reason = never_began(failure)
-        last = await self._last_begun(batch, failure)
+        killer = -1
+        if batch.begun is not None and len(batch.orders) == 1:
+            self._spawn(self._clear_after(batch.begun))
+        elif batch.begun is not None:
+            killer = await self._last_begun(batch.begun, failure)
         for at, order in enumerate(batch.orders):
             attempt = order.attempt
+            self._batches.pop(attempt, None)
             if attempt in batch.stopping:
                 await self._end(attempt, Ended(attempt, Exit(253, "stopped; it had to be killed")))
             elif reason:
                 self._reporting.tell(Ended(attempt, Exit(255, reason)))
-            elif len(batch.orders) == 1 or at == last:
+            elif len(batch.orders) == 1 or at == killer:
                 await self._end(attempt, Lost(attempt, why_lost(failure)))
             else:
                 batch.lane.alone[attempt] = order
 
-    async def _last_begun(self, batch: Batch, failure: BaseException) -> int:
-        """Whose call took the worker with it; -1 when that cannot be known, and all run again."""
-        if batch.begun is None or not isinstance(failure, WorkerCrashedError | OutOfMemoryError) or batch.stopping:
-            return -1
-        try:
-            return int(await asyncio.wait_for(last_begun(self._folder, batch.begun), ASKING))
-        except Exception:
-            return -1
+    async def _last_begun(self, begun: Begun, failure: BaseException) -> int:
+        """Whose call took the worker with it; -1 when nobody's did or nobody knows, and all run again."""
+        with suppress(Exception):
+            last = int(await asyncio.wait_for(last_begun(self._folder, begun), ASKING))
+            if isinstance(failure, WorkerCrashedError | OutOfMemoryError):
+                return last
+        return -1
+
+    async def _clear_after(self, begun: Begun) -> None:
+        with suppress(Exception):
+            await last_begun(self._folder, begun)
 
     async def _end(self, attempt: Attempt, otherwise: Report) -> None:
         self._reporting.tell(await self._reporting.end(attempt, otherwise))

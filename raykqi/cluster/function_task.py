@@ -60,8 +60,7 @@ def decode_ended(told: bytes) -> list[Ended]:
 
 def function_task(order: Order) -> Any:
     """The task that carries out `order` and others like it."""
-    remote: Any = ray.remote(carry_out)
-    return remote.options(
+    return _remote(carry_out).options(
         name=order.definition.title,
         num_returns="streaming",
         max_retries=0,
@@ -86,9 +85,14 @@ def interrupt(attempt: Attempt, begun: Begun) -> Any:
 
 
 def _on_node(begun: Begun, work: Callable[..., object], *arguments: object) -> Any:
-    remote: Any = ray.remote(work)
     here = NodeAffinitySchedulingStrategy(begun.node_id, soft=False)
-    return remote.options(num_cpus=0, max_retries=0, scheduling_strategy=here, name="raykqi").remote(*arguments)
+    return _remote(work).options(num_cpus=0, max_retries=0, scheduling_strategy=here, name="raykqi").remote(*arguments)
+
+
+@cache
+def _remote(function: Callable[..., object]) -> Any:
+    """Ray sends a function to the cluster once for each of these."""
+    return ray.remote(function)
 
 
 def _last_begun(folder: str, pid: int) -> int:

@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,17 +99,20 @@ def actor_name(attempt: Attempt) -> str:
 
 def create_run_actor(order: Order, settings: Settings, folder: str) -> Any:
     """One for each attempt, however often it is asked for."""
-    remote: Any = ray.remote(RunActor)
     options = placement(order.resources, order.definition.on_node)
-    return remote.options(
-        name=actor_name(order.attempt),
-        namespace=NAMESPACE,
-        lifetime="detached",
-        get_if_exists=True,
-        max_restarts=0,
-        max_task_retries=0,
-        **options,
-    ).remote(msgspec.msgpack.encode(order), settings, folder)
+    return (
+        _remote_class()
+        .options(
+            name=actor_name(order.attempt),
+            namespace=NAMESPACE,
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=0,
+            max_task_retries=0,
+            **options,
+        )
+        .remote(msgspec.msgpack.encode(order), settings, folder)
+    )
 
 
 def find_run_actor(attempt: Attempt) -> Any | None:
@@ -116,6 +120,12 @@ def find_run_actor(attempt: Attempt) -> Any | None:
         return ray.get_actor(actor_name(attempt), namespace=NAMESPACE)
     except ValueError:
         return None
+
+
+@cache
+def _remote_class() -> Any:
+    """Ray sends a class to the cluster once for each of these."""
+    return ray.remote(RunActor)
 
 
 def settings_here(settings: Settings) -> Settings:

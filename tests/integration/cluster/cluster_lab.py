@@ -79,12 +79,25 @@ class ClusterLab:
         )
         return self._order(definition, resources)
 
-    def function(self, name: str, *, resources: Resources = SMALL, version: int = 1, **params: Any) -> Order:
+    def function(
+        self,
+        name: str,
+        *,
+        resources: Resources = SMALL,
+        rules: NodeRules | None = None,
+        version: int = 1,
+        **params: Any,
+    ) -> Order:
         """One of the functions in `user_functions.py`, which is the code of the plan."""
         module = (Path(__file__).parent / "user_functions.py").read_bytes()
         code = Code(self._pushed(module + f"VERSION = {version}\n".encode()))
         definition = Definition(
-            inputs=(), outputs=(PlanOutput("made"),), function=f"user_functions:{name}", name=name, code=code
+            inputs=(),
+            outputs=(PlanOutput("made"),),
+            function=f"user_functions:{name}",
+            name=name,
+            code=code,
+            on_node=rules or NodeRules(),
         )
         return self._order(definition, resources, params)
 

@@ -64,15 +64,20 @@ def lab(address: str, tmp_path: Path) -> Iterator[ClusterLab]:
 
 def test_a_node_that_dies_loses_its_runs_once_and_its_shape_goes(left: psutil.Process, lab: ClusterLab) -> None:
     order = lab.command("sleep 600; true", rules=LEFT)
+    called = lab.function("linger", flag=str(lab.folder / "flag"), rules=LEFT)
     nodes = lab.nodes()
     assert "left" in [shape.name for shape in nodes.shapes()]
+    nodes.start([called])
+    assert lab.hear(Running, called.attempt) == Running(called.attempt, "left")
     nodes.start([order])
     assert lab.hear(Running, order.attempt) == Running(order.attempt, "left")
 
     for process in processes_of(left):
         process.kill()
 
-    assert lab.end(order.attempt) == Lost(order.attempt, "the node it ran on is gone")
+    ends = lab.ends([order.attempt, called.attempt])
+    assert ends[order.attempt] == Lost(order.attempt, "the node it ran on is gone")
+    assert ends[called.attempt] == Lost(called.attempt, "the node it ran on is gone")
     until(lambda: "left" not in [shape.name for shape in nodes.shapes()], within=20)
 
 
