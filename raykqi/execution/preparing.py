@@ -91,6 +91,7 @@ def prepare(
         seen = inputs[wanted.name] = launcher.seen(wanted.path, place)
         if wanted.is_many:
             place.mkdir(parents=True)
+            work.mounts.append(Mount(place, seen))
             for each in wanted.trees:
                 work.bring_input(each.tree, place / each.data, f"{seen}/{each.data}", launcher, progress)
         else:

@@ -9,7 +9,7 @@ import pytest
 from raykqi.settings import Settings
 from tests.integration.execution.orders import Node
 
-__all__ = ["each_node", "node"]
+__all__ = ["each_node", "node", "sandbox"]
 
 
 def make_node(folder: Path, launcher: str) -> Node:
@@ -26,3 +26,8 @@ def node(tmp_path: Path) -> Node:
 def each_node(tmp_path: Path, request: pytest.FixtureRequest) -> Node:
     """A node that launches by each of the launchers in turn."""
     return make_node(tmp_path, request.param)
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Node:
+    return make_node(tmp_path, "sandbox")

@@ -94,7 +94,7 @@ class Node:
         )
 
     def supervisor(self, order: Order, **arguments: Any) -> Supervisor:
-        folder = self.folder / "runs" / f"{order.attempt.run}-{order.attempt.number}"
+        folder = self.folder / "runs"
         return Supervisor(order, self.settings, folder=folder, report=self.reports.append, node="node-1", **arguments)
 
     def run(self, *command: str, gpus: tuple[str, ...] = (), **order: Any) -> Ended:
