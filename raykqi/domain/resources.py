@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import NoReturn
 
 import msgspec
 
@@ -23,6 +24,7 @@ GPU_NAMES = ("gpu", "gpus", "nvidia.com/gpu")
 # What Ray and Kubernetes call what has a name here; as resources of its own no node would ever have them.
 OTHER_NAMES = {"cpus": "cpu", "num_cpus": "cpu", "mem": "memory", "num_gpus": "gpu", "accelerator_type": "accelerator"}
 TOLERANCE = Decimal("1e-6")  # of a thousandth: what floats are off by
+LONGEST = 40  # digits
 MOST_THOUSANDTHS, MOST_BYTES = 10**15, 2**53
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)\s*\Z")
 _BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
@@ -85,11 +87,13 @@ def parse_thousandths(name: str, value: object) -> int:
     """`2`, `0.5`, `"500m"`."""
     number, unit = _split(name, value)
     if unit not in ("", "m"):
-        raise InvalidInput(f"{name}: {value!r} has the unit {unit!r}", hint='Write a number, as in 2, 0.5 or "500m".')
+        raise InvalidInput(
+            f"{name}: {_quote(value)} has the unit {unit!r}", hint='Write a number, as in 2, 0.5 or "500m".'
+        )
     thousandths = number * (1 if unit == "m" else WHOLE)
     _check_bounds(name, value, thousandths, MOST_THOUSANDTHS)
     if abs(thousandths - round(thousandths)) > TOLERANCE:
-        raise InvalidInput(f"{name}: {value!r} is finer than a thousandth", hint="Round it.")
+        raise InvalidInput(f"{name}: {_quote(value)} is finer than a thousandth", hint="Round it.")
     return round(thousandths)
 
 
@@ -98,7 +102,7 @@ def parse_bytes(name: str, value: object) -> int:
     number, unit = _split(name, value)
     if unit not in _BYTES:
         raise InvalidInput(
-            f"{name}: {value!r} has the unit {unit!r}", hint="Units are Ki, Mi, Gi, Ti (of 1024) and k, M, G, T."
+            f"{name}: {_quote(value)} has the unit {unit!r}", hint="Units are Ki, Mi, Gi, Ti (of 1024) and k, M, G, T."
         )
     _check_bounds(name, value, number * _BYTES[unit], MOST_BYTES)
     return round(number * _BYTES[unit])
@@ -131,29 +135,41 @@ def _split(name: str, value: object) -> tuple[Decimal, str]:
     match = None if isinstance(value, bool) else _QUANTITY.match(str(value))
     if match is None:
         raise InvalidInput(
-            f"{name}: {value!r} is not a quantity", hint='Write a number of 0 or more, as in 2 or "500m".'
+            f"{name}: {_quote(value)} is not a quantity", hint='Write a number of 0 or more, as in 2 or "500m".'
         )
+    if len(match[1]) > LONGEST:
+        _refuse_size(name, value)
     return Decimal(match[1]), match[2]
 
 
 def _check_bounds(name: str, value: object, number: Decimal, most: int) -> None:
     if number > most:
-        shown = str(value) if len(str(value)) <= 30 else f"{str(value)[:29]}…"
-        raise InvalidInput(f"{name}: {shown} is beyond all measure", hint="Ask for what a node can have.")
+        _refuse_size(name, value)
+
+
+def _refuse_size(name: str, value: object) -> NoReturn:
+    raise InvalidInput(f"{name}: {_quote(value)} is beyond all measure", hint="Ask for what a node can have.")
+
+
+def _quote(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}…"
 
 
 def _model(value: object) -> str:
     if not isinstance(value, str) or not _MODEL.match(value):
-        raise InvalidInput(f"accelerator: {value!r} is not a type of GPU", hint="Write it as Ray does: H100, A100, T4.")
+        raise InvalidInput(
+            f"accelerator: {_quote(value)} is not a type of GPU", hint="Write it as Ray does: H100, A100, T4."
+        )
     return value
 
 
 def _checked(name: str) -> str:
     meant = OTHER_NAMES.get(name.lower()) or next((own for own in ("cpu", "gpu", "memory") if own == name.lower()), "")
     if meant:
-        raise InvalidInput(f"there is no resource {name!r}", hint=f"It is called {meant!r}.")
+        raise InvalidInput(f"there is no resource {_quote(name)}", hint=f"It is called {meant!r}.")
     if not _NAME.match(name):
         raise InvalidInput(
-            f"{name!r} is not the name of a resource", hint="Use letters, digits, '.', '-', '_' and '/'."
+            f"{_quote(name)} is not the name of a resource", hint="Use letters, digits, '.', '-', '_' and '/'."
         )
     return name

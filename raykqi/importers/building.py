@@ -12,6 +12,7 @@ from raykqi.domain.text import check_name
 from raykqi.importers.draft import Draft
 from raykqi.importers.environment import Around, check_env, read_env, read_runtime_env
 from raykqi.importers.field import Field
+from raykqi.importers.function_source import check_function
 from raykqi.importers.mounts import read_inputs, read_join, read_log, read_outputs
 from raykqi.importers.nodes import read_annotations, read_node_rules
 from raykqi.importers.origin import read_source
@@ -88,6 +89,8 @@ def build(
         places,
     )
     source = read_source(told, folder) if told else source
+    if definition.function and told and not source.startswith("git+"):
+        check_function(definition, Path(source), places)
     if definition.function and not source:
         warnings.append("no `source`: the function must be importable on every node, and lineage cannot name its code")
     return Draft(definition, _settings(fields), source, source_files, origin, tuple(warnings))

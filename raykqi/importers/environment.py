@@ -57,7 +57,8 @@ def read_runtime_env(field: Field, folder: Path | None) -> Around:
     if len(installers) > 1:
         field.refuse("pip and uv cannot both make the environment", hint="Keep one of them.")
     for name in installers:
-        around.install[name] = _requirements(entries[name], folder)
+        if wanted := _requirements(entries[name], folder):
+            around.install[name] = wanted
     if "env_vars" in entries:
         around.env = read_env(entries["env_vars"])
     around.working_dir = entries.get("working_dir")
@@ -91,8 +92,12 @@ def _requirements(field: Field, folder: Path | None) -> list[str]:
 
 
 def _lines_of(field: Field, file: Path) -> list[str]:
+    hint = "Name a file beside the plan, or list the requirements."
     try:
-        content = file.read_bytes() if file.stat().st_size <= MOST_BYTES else b""
-    except OSError as error:
-        field.refuse(f"{str(file)!r} cannot be read: {error.strerror}", hint="Name a file beside the plan, or a list.")
+        if file.exists() and not file.is_file():
+            field.refuse(f"{quote(str(file))} is no file", hint=hint)
+        with file.open("rb") as opened:
+            content = opened.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        field.refuse(f"{quote(str(file))} cannot be read: {getattr(error, 'strerror', error)}", hint=hint)
     return decode(content, str(file)).splitlines()

@@ -17,7 +17,7 @@ __all__ = ["Field", "parse_scalar", "scalar_type"]
 
 TRUE, FALSE = ("true", "yes", "on"), ("false", "no", "off")
 LONGEST_SECONDS = 10 * 366 * 86400.0
-_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9_]*)\Z")
+_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)\Z")
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\Z")
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?\s*(?:ms|[smhd])\s*)+\Z")
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|[smhd])")
@@ -99,7 +99,7 @@ class Field:
         else:
             self.refuse(f"{quote(self.value)} is no duration", hint="Write 30s, 5m, 1h30m or a number of seconds.")
         if not 0 <= seconds <= LONGEST_SECONDS:
-            self.refuse(f"{text} is not between 0 and 10 years", hint="Write a duration within these.")
+            self.refuse(f"{quote(self.value)} is not between 0 and 10 years", hint="Write a duration within these.")
         return seconds
 
     def choice(self, known: Iterable[str]) -> str:

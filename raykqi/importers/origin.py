@@ -23,18 +23,16 @@ def read_source(field: Field, folder: Path | None) -> str:
         return _git(field, text)
     if _PLAIN_GIT.match(text):
         field.refuse(f"{quote(text)} is neither a folder nor git+…", hint=f"Write git sources as {EXAMPLE}.")
-    path = Path(text).expanduser()
-    if not path.is_absolute():
-        if folder is None:
-            field.refuse(f"nobody knows where {quote(text)} counts from", hint="Give an absolute path.")
-        path = folder / path
+    if folder is None and not text.startswith(("/", "~")):
+        field.refuse(f"nobody knows where {quote(text)} counts from", hint="Give an absolute path.")
     try:
-        path = path.resolve()
-        is_folder = path.is_dir()
+        path = ((folder or Path("/")) / Path(text).expanduser()).resolve()
+        is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, ValueError, RuntimeError) as error:
-        field.refuse(f"{quote(text)} cannot be looked at: {error}", hint="Name a folder.")
+        reason = getattr(error, "strerror", None) or error
+        field.refuse(f"{quote(text)} cannot be looked at: {reason}", hint="Name a folder.")
     if not is_folder:
-        hint = "Name the folder that the file is in." if path.is_file() else "Name a folder that is there."
+        hint = "Name the folder that the file is in." if is_file else "Name a folder that is there."
         field.refuse(f"{quote(str(path))} is no folder", hint=hint)
     return str(path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import unicodedata
 from collections.abc import Sequence
 
 from raykqi.importers.places import Places, Where, quote
@@ -85,4 +86,5 @@ def derive_names(paths: Sequence[str], taken: Sequence[str]) -> list[str]:
 
 
 def _name(path: str, depth: int) -> str:
-    return _ODD.sub("_", "_".join(path.strip("/").split("/")[-depth:])).strip("_") or "_"
+    joined = unicodedata.normalize("NFKC", "_".join(path.strip("/").split("/")[-depth:]))
+    return _ODD.sub("_", joined).strip("_") or "_"

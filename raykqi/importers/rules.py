@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 import msgspec
@@ -14,12 +15,17 @@ from raykqi.importers.places import Places, Where, quote
 __all__ = ["check_definition"]
 
 NAME_CHARS = 200
+MOST_MOUNTS = 200
 
 
 def check_definition(definition: Definition, places: Places) -> Definition:
     """The definition with clean paths and a name for everything."""
     if not definition.inputs:
         places.refuse(("inputs",), "the plan has no inputs", hint="Name at least one: it is what makes the plan run.")
+    for kind, count in (("inputs", len(definition.inputs)), ("outputs", len(definition.outputs))):
+        if count > MOST_MOUNTS:
+            hint = "Let one input take many data (take: all), and one output hold many folders."
+            places.refuse((kind,), f"{count:,} are more than {MOST_MOUNTS}", hint=hint)
     for index, wanted in enumerate(definition.inputs):
         if not (wanted.tags or wanted.id or wanted.timestamp):
             where = ("inputs", index, "tags")
@@ -93,6 +99,10 @@ def _check_names(kind: str, names: Sequence[str], places: Places) -> None:
         if not name.isidentifier() or len(name) > NAME_CHARS:
             hint = "Use letters, digits and '_', and no digit first."
             places.refuse(where, f"{quote(name)} cannot be used in {{{kind}.…}} and in code", hint=hint)
+        if unicodedata.normalize("NFKC", name) != name:
+            # Python reads names in this form; any other would never meet its parameter.
+            hint = f"Write it as {quote(unicodedata.normalize('NFKC', name))}."
+            places.refuse(where, f"the name {quote(name)} has another form in code", hint=hint)
         if name.upper() in seen:
             other = seen[name.upper()]
             what = "is there twice" if other == name else f"differs from {quote(other)} only by case"

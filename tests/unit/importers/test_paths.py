@@ -18,6 +18,7 @@ from raykqi.importers.paths import derive_names
         (["/1"], ["_1"]),
         (["/in/model.pth"], ["model_pth"]),
         (["/in/データ"], ["データ"]),
+        (["/in/ﾃﾞｰﾀ１"], ["データ1"]),
         (["/in/Model", "/other/model"], ["in_Model", "other_model"]),
         (["/a-b", "/a.b"], ["a_b", "a_b_2"]),
         (["/---"], ["_"]),

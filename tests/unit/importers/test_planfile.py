@@ -224,6 +224,8 @@ def test_without_a_path_a_command_finds_its_folders_by_name() -> None:
 
 
 def test_a_function_is_told_its_folders_and_mounts_none(tmp_path: Path) -> None:
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "steps.py").write_text("def train(a): ...\n", encoding="utf-8")
     draft = read_plan(f"function: training.steps:train\nsource: {tmp_path}\ninputs: [{{name: a, tags: ['a:1']}}]\n")
 
     assert (draft.definition.function, draft.definition.inputs[0].path) == ("training.steps:train", "")

@@ -100,6 +100,11 @@ WRONG = {
         "'a-b' cannot be used in {inputs.…}",
         "letters",
     ),
+    "name in another form": (
+        f"{RUN}inputs: [{{name: ｘ, tags: ['a:1']}}]\n",
+        "has another form in code",
+        "Write it as 'x'.",
+    ),
     "neither name nor path": (f"{RUN}inputs: [{{tags: ['a:1']}}]\n", "inputs[0]: it has neither path nor name", "path"),
     "take misspelt": (
         f"{RUN}inputs: [{{path: /a, tags: ['a:1'], take: al}}]\n",
@@ -179,7 +184,7 @@ WRONG = {
     "negative retries": (f"{RUN}{INPUT}retries: -1\n", ":3: retries: -1 is not between 0 and 1000", ""),
     "retries of words": (f"{RUN}{INPUT}retries: two\n", "'two' is no int", "as in 10"),
     "duration of words": (f"{RUN}{INPUT}timeout: 5 parsecs\n", ":3: timeout: '5 parsecs' is no duration", "1h30m"),
-    "negative duration": (f"{RUN}{INPUT}timeout: -5\n", ":3: timeout: -5 is not between 0 and 10 years", ""),
+    "negative duration": (f"{RUN}{INPUT}timeout: -5\n", ":3: timeout: '-5' is not between 0 and 10 years", ""),
     "priority of a fraction": (f"{RUN}{INPUT}priority: 1.5\n", "'1.5' is no int", ""),
     "no pending": (f"{RUN}{INPUT}limits: {{pending: 0}}\n", "limits.pending: 0 is not between 1", ""),
     "unknown limit": (f"{RUN}{INPUT}limits: {{runing: 1}}\n", "no key 'runing' in limits", "'running'"),
@@ -260,6 +265,38 @@ def test_a_wrong_plan_is_refused(text: str, message: str, hint: str) -> None:
     assert message in refused.value.message
     assert hint in refused.value.hint
     assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("function", "more", "message", "hint"),
+    [
+        ("stpes:train", "", "function: there is no module 'stpes' in", "Did you mean 'steps'?"),
+        ("steps:trian", "", "has no function 'trian'", "Did you mean 'train'?"),
+        ("broken:train", "", "is not Python: line 1", "Mend the file"),
+        ("steps:train", "outputs: [{name: modle}]\n", "outputs[0]: the function has no parameter 'modle'", "'model'"),
+        ("steps:train", "params: {rate: 1}\n", "params.rate: the function has no parameter 'rate'", ""),
+        ("steps:train", "outputs: []\n", "function: its parameter 'model' is not given", "Add it"),
+    ],
+)
+def test_a_function_must_be_in_its_source_and_take_what_it_is_given(
+    tmp_path: Path, function: str, more: str, message: str, hint: str
+) -> None:
+    (tmp_path / "steps.py").write_text("def train(a, model, *, lr=1): ...\n", encoding="utf-8")
+    (tmp_path / "broken.py").write_text("def (", encoding="utf-8")
+    (tmp_path / "plan.yaml").write_text(
+        f"function: {function}\nsource: .\ninputs: [{{name: a, tags: ['a:1']}}]\n{more}", encoding="utf-8"
+    )
+
+    with pytest.raises(InvalidInput) as refused:
+        read_plan(tmp_path / "plan.yaml")
+
+    assert message in refused.value.message
+    assert hint in refused.value.hint
+
+
+def test_requirements_are_read_from_files_alone() -> None:
+    with pytest.raises(InvalidInput, match="'/dev/zero' is no file"):
+        read_plan(f"{RUN}{INPUT}runtime_env: {{pip: /dev/zero}}\n")
 
 
 def test_no_message_repeats_a_password() -> None:
