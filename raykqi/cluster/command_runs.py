@@ -93,13 +93,19 @@ class CommandRuns:
         await self._follow(order.attempt, followed)
 
     async def _find(self, attempt: Attempt, followed: Followed) -> None:
-        followed.handle = await asyncio.to_thread(find_run_actor, attempt)
+        while self._followed.get(attempt) is followed:
+            try:
+                followed.handle = await asyncio.to_thread(find_run_actor, attempt)
+                break
+            except Exception:  # the head is away; only when it is back can it say who is not there
+                await asyncio.sleep(UNAVAILABLE)
         if followed.handle is not None:
             await self._follow(attempt, followed)
             return
-        del self._followed[attempt]
         lost = Lost(attempt, "nothing of it was on the cluster when the controller came back", blameless=True)
-        self._reporting.tell(await self._reporting.end(attempt, lost))
+        end = await self._reporting.end(attempt, lost)
+        if self._followed.pop(attempt, None) is followed:
+            self._reporting.tell(end)
 
     async def _follow(self, attempt: Attempt, followed: Followed) -> None:
         known = 0
@@ -108,14 +114,16 @@ class CommandRuns:
                 if not followed.placed:
                     await followed.handle.begin.remote()
                     followed.placed = True
-                for report in _reports.decode(await followed.handle.reports.remote(known)):
-                    known += 1
-                    self._tell(attempt, followed, report)
+                news = _reports.decode(await followed.handle.reports.remote(known))
             except ActorUnavailableError:
                 await asyncio.sleep(UNAVAILABLE)
+                continue
             except Exception as error:
                 await self._lose(attempt, followed, error)
                 return
+            for report in news:
+                known += 1
+                self._tell(attempt, followed, report)
 
     def _tell(self, attempt: Attempt, followed: Followed, report: Report) -> None:
         if isinstance(report, Ended | Lost):

@@ -117,7 +117,9 @@ class FunctionRuns:
                 self._reporting.tell(Ended(attempt, Exit(253, "stopped before it began")))
 
     def kill_all(self) -> None:
-        self._lanes.clear()
+        for lane in self._lanes.values():
+            lane.waiting.clear()
+            lane.alone.clear()
         for batch in {id(batch): batch for batch in self._batches.values()}.values():
             with suppress(Exception):
                 ray.cancel(batch.ref, force=True)
@@ -150,8 +152,9 @@ class FunctionRuns:
             for one in ended:
                 self._batches.pop(one.attempt, None)
                 self._reporting.tell(one)
-        batch.lane.tasks -= 1
-        self._pump(batch.lane)
+        finally:
+            batch.lane.tasks -= 1
+            self._pump(batch.lane)
 
     async def _ended(self, batch: Batch) -> list[Ended]:
         batch.ref = batch.lane.task.remote(msgspec.msgpack.encode(batch.orders), self._settings, self._folder)
@@ -205,7 +208,7 @@ class FunctionRuns:
             if batch.begun is None:
                 ray.cancel(batch.ref)
             elif len(batch.orders) == 1:
-                await interrupt(attempt, batch.begun)
+                await interrupt(attempt, self._folder, batch.begun)
         await asyncio.sleep(grace)
         if self._batches.get(attempt) is batch:
             with suppress(Exception):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -28,7 +26,7 @@ __all__ = ["Begun", "carry_out", "decode_ended", "function_task", "interrupt", "
 
 POLITE = signal.SIGUSR2  # the handler below; SIGINT is Ray's, and may come late to another run of the worker
 _ended = msgspec.msgpack.Decoder(list[Ended])
-_running: list[Attempt] = []
+_stops: list[Path] = []  # of the orders that this process is at: files that are there when one shall stop
 
 
 class Begun(NamedTuple):
@@ -45,12 +43,12 @@ def carry_out(orders: bytes, settings: Settings, folder: str) -> Iterator[Begun 
     parsed = msgspec.msgpack.decode(orders, type=list[Order])
     begun = _here()
     yield begun
-    _running[:] = [order.attempt for order in parsed]
+    _stops[:] = [_stop_file(order.attempt, folder) for order in parsed]
     forget_environment(_needed(parsed[0]))
     try:
         ended = run_functions(parsed, settings, folder=folder, gpus=gpus_here(), node=begun.node)
     finally:
-        _running.clear()
+        _stops.clear()
     yield msgspec.msgpack.encode(ended)
 
 
@@ -79,9 +77,9 @@ def last_begun(folder: str, begun: Begun) -> Any:
     return _on_node(begun, _last_begun, folder, begun.pid)
 
 
-def interrupt(attempt: Attempt, begun: Begun) -> Any:
+def interrupt(attempt: Attempt, folder: str, begun: Begun) -> Any:
     """Raise KeyboardInterrupt in a running function. Ray's own cancel would also throw away what it then returns."""
-    return _on_node(begun, _interrupt, attempt, begun.pid)
+    return _on_node(begun, _interrupt, _stop_file(attempt, folder), begun.pid)
 
 
 def _on_node(begun: Begun, work: Callable[..., object], *arguments: object) -> Any:
@@ -104,24 +102,24 @@ def _last_begun(folder: str, pid: int) -> int:
     return max(calls, default=-1)
 
 
-def _interrupt(attempt: Attempt, pid: int) -> None:
-    request = _request(attempt)
-    os.close(os.open(request, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
-    with suppress(ProcessLookupError):
+def _interrupt(stop: Path, pid: int) -> None:
+    stop.touch()
+    try:
         os.kill(pid, POLITE)
+    except ProcessLookupError:
+        stop.unlink(missing_ok=True)
 
 
 def _interrupted(_number: int, _frame: FrameType | None) -> None:
     """The worker may be at another run by now: only a run that was asked to stop is interrupted."""
-    for attempt in _running:
-        request = _request(attempt)
-        if request.exists():
-            request.unlink(missing_ok=True)
+    for stop in _stops:
+        if stop.exists():
+            stop.unlink(missing_ok=True)
             raise KeyboardInterrupt
 
 
-def _request(attempt: Attempt) -> Path:
-    return Path(tempfile.gettempdir()) / f"raykqi-stop-{attempt.run}-{attempt.number}"
+def _stop_file(attempt: Attempt, folder: str) -> Path:
+    return Path(folder, f"stop-{attempt.run}-{attempt.number}")
 
 
 def _environment(order: Order) -> dict[str, Any]:

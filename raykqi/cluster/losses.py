@@ -26,6 +26,7 @@ _NODE_GONE = re.compile(
 _MEMORY = re.compile(
     r"killed due to the node running low on memory|out of memory \(OOM\)|OutOfMemory|memory pressure", re.I
 )
+_USED = re.compile(r"[0-9.]+ ?\w+ used / [0-9.]+ ?\w+ limit")
 _EXIT_TYPE = re.compile(r"Worker exit type: (\w+)")
 
 
@@ -33,7 +34,7 @@ def why_lost(error: BaseException) -> str:
     """Why nothing more will come of a run."""
     text = _COLOURS.sub("", str(error))
     if isinstance(error, OutOfMemoryError) or (isinstance(error, ActorDiedError) and _by_memory(text)):
-        return f"killed for memory: OOM, its node ran low on memory. Ask for more memory in the plan. {_detail(text)}"
+        return f"killed for memory (OOM): its node had {_fullness(text)}. Ask for more memory in the plan's resources."
     if isinstance(error, NodeDiedError | ObjectLostError | OwnerDiedError) or _NODE_GONE.search(text):
         return "the node it ran on is gone"
     if isinstance(error, ActorDiedError) and "killed by `ray.kill`" in text:
@@ -68,8 +69,9 @@ def _by_memory(text: str) -> bool:
     return bool(_MEMORY.search(text)) and (exit_type is None or exit_type[1] != "SYSTEM_ERROR")
 
 
-def _detail(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if "memory" in line.lower()), "")[:LONGEST]
+def _fullness(text: str) -> str:
+    found = _USED.search(text)
+    return found[0] if found else "no more to give"
 
 
 def _last_line(text: str) -> str:

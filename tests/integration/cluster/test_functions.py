@@ -72,6 +72,25 @@ def test_a_function_that_ignores_interrupts_is_killed_after_the_grace(cluster_la
     until(lambda: ray.available_resources().get("CPU") == 4)
 
 
+def test_stopping_one_that_hangs_does_not_harm_those_in_its_task(cluster_lab: ClusterLab) -> None:
+    trace = cluster_lab.folder / "trace"
+    quick = [cluster_lab.function("mixed", how="fine", trace=str(trace)) for _ in range(20)]
+    nodes = cluster_lab.nodes()
+    nodes.start(quick)
+    cluster_lab.ends([order.attempt for order in quick])
+    hows = ["fine"] * 40
+    hows[3] = "hang"
+    orders = [cluster_lab.function("mixed", how=how, trace=str(trace)) for how in hows]
+    nodes.start(orders)
+    until(lambda: "hang" in trace.read_text(encoding="utf-8"))
+
+    nodes.stop(orders[3].attempt, grace=1)
+
+    ends = cluster_lab.ends([order.attempt for order in orders], within=30)
+    codes = [end.exit.code for end in (ends[order.attempt] for order in orders) if isinstance(end, Ended)]
+    assert codes == [0, 0, 0, 253, *[0] * 36]
+
+
 def test_waiting_functions_can_be_stopped_before_they_begin(cluster_lab: ClusterLab) -> None:
     orders = [cluster_lab.function("write", resources=Resources(cpu=99_000, memory=0)) for _ in range(40)]
     nodes = cluster_lab.nodes()

@@ -18,6 +18,8 @@ def mixed(made: Path, how: str, trace: str) -> None:
         raise ValueError("no such 値")
     if how == "sys.exit":
         sys.exit(3)
+    if how == "hang":
+        time.sleep(600)
     if how == "os._exit":
         os._exit(4)
     (made / "how").write_text(how, encoding="utf-8")

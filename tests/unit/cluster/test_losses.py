@@ -12,6 +12,10 @@ WORKER_KILLED = (
     "unexpectedly exits with a connection error code 2. End of file. Some common causes include: (1) the process was "
     "killed by the OOM killer due to high memory usage, (2) ray stop --force was called, or (3) the worker crashed"
 )
+NO_MEMORY = (
+    "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 192.0.2.2, ID: 9979ddf6) "
+    "was 2.31GB used / 23.54GB limit (0.098219)\nOOM kill reason: Memory usage 2482622464B exceeded threshold"
+)
 
 
 def actor_died(text: str) -> ActorDiedError:
@@ -27,7 +31,10 @@ def actor_died(text: str) -> ActorDiedError:
         (WorkerCrashedError(), "its process on the node died"),
         (NodeDiedError("The node was lost"), "the node it ran on is gone"),
         (actor_died("The actor died because its node has died. Node Id: 5e9a"), "the node it ran on is gone"),
-        (OutOfMemoryError("Task was killed due to the node running low on memory."), "killed for memory: OOM"),
+        (
+            OutOfMemoryError(NO_MEMORY),
+            "killed for memory (OOM): its node had 2.31GB used / 23.54GB limit. Ask for more",
+        ),
         (actor_died("The actor is dead because it was killed by `ray.kill`."), "killed on purpose"),
     ],
 )
