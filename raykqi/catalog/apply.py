@@ -11,19 +11,29 @@ from raykqi.catalog import apply_data, apply_runs  # noqa: F401  they register t
 from raykqi.catalog.folding import Fold
 from raykqi.catalog.index import Position
 from raykqi.catalog.matched import match_all
+from raykqi.catalog.ports import Ports
+from raykqi.catalog.rounds import Memory
 from raykqi.domain.events import Event
 
 __all__ = ["apply_events", "derive", "sort_postings"]
 
 
 def apply_events(
-    connection: duckdb.DuckDBPyConnection, position: Position, events: Iterable[Event], *, derived: bool = True
+    connection: duckdb.DuckDBPyConnection,
+    position: Position,
+    events: Iterable[Event],
+    *,
+    memory: Memory | None = None,
+    derived: bool = True,
 ) -> Position:
     """Write what the events say into the open transaction; the position with its numbers moved on.
 
-    Without `derived` the caller makes postings and matches anew afterwards, which is quicker for many events.
+    `memory` is that of the transaction, if it folds more than once. Without `derived` the caller makes
+    postings and matches anew afterwards, which is quicker for many events.
     """
-    state = Fold(connection, position, derived)
+    if memory is None:
+        memory = Memory(Ports.load(connection) if derived and position.ports else Ports())
+    state = Fold(connection, position, memory, derived=derived)
     try:
         for event in events:
             state.take(event)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from raykqi.catalog.folding import Fold, fold
+from raykqi.catalog.ports import Candidate
 from raykqi.catalog.rounds import Born
 from raykqi.domain.events import (
     DataPurged,
@@ -51,6 +52,10 @@ def _(event: RunRecorded, state: Fold) -> None:
             )
         )
         into.first_tags.add(number, output.tags)
+        if state.ports:
+            into.fresh[output.data] = Candidate(
+                number, output.data, event.project, event.at.replace(tzinfo=None), frozenset(output.tags)
+            )
         into.born[output.data] = Born(number, output.tags, event.at, event.by)
     state.last_id = max(state.last_id, event.run, *[output.data for output in event.outputs])
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
 from raykqi.catalog.apply_data import bury
 from raykqi.catalog.folding import Fold, fold
+from raykqi.catalog.ports import Port
 from raykqi.catalog.rounds import Born
 from raykqi.domain.events import (
     BacklogChanged,
@@ -56,7 +57,9 @@ def _(event: PlanApplied, state: Fold) -> None:
         )
     )
     for given in definition.inputs:
-        state.round.new_inputs.append(_add_port(plan, event.project, "input", given, given.tags, state))
+        number = _add_port(plan, event.project, "input", given, given.tags, state)
+        moment = given.timestamp and given.timestamp.astimezone(UTC).replace(tzinfo=None)
+        state.round.new_ports.append(Port(number, plan, event.project, given.id, moment, frozenset(given.tags)))
     for output in definition.outputs:
         _add_port(plan, event.project, "output", output, output.tags, state)
     if definition.log is not None:
@@ -149,6 +152,8 @@ def _(event: RunEnded, state: Fold) -> None:
         reused_from=event.reused_from,
         **({"node": event.node} if event.node else {}),
     )
+    if event.status == "done":
+        into.became_done.update(stored.data for stored in event.stored)
     for stored in event.stored:
         tree = stored.tree
         into.data_changes.note(

@@ -8,7 +8,7 @@ from functools import singledispatch
 import duckdb
 
 from raykqi.catalog.index import Position
-from raykqi.catalog.rounds import Round
+from raykqi.catalog.rounds import Memory, Round
 from raykqi.domain.events import Event
 
 __all__ = ["Fold", "fold"]
@@ -22,12 +22,15 @@ class Fold:
     Rounds of a long journal are written by a second thread while the next one is gathered.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, position: Position, derived: bool) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, position: Position, memory: Memory, *, derived: bool
+    ) -> None:
         self.runs, self.data, self.generation = position.runs, position.data, position.generation
         self.plans, self.ports = position.plans, position.ports
         self.last_id = position.last_id
         self.round = Round()
         self._connection = connection
+        self.memory = memory
         self._derived = derived
         self._writer: ThreadPoolExecutor | None = None
         self._written: Future[None] | None = None
@@ -58,7 +61,10 @@ class Fold:
             self._written.result()
 
     def _write(self, full: Round) -> None:
-        full.write(self._connection, derived=self._derived, has_plans=self.ports > 0)
+        self.memory.has_plans = self.ports > 0
+        full.write(self._connection, self.memory, derived=self._derived)
+        if self._derived:
+            self.memory.numbers.update((id_, born.number) for id_, born in full.born.items())
 
     @property
     def numbers(self) -> dict[str, int | str]:

@@ -46,7 +46,6 @@ _DISPOSABLE = (
     "plan_port",
     "plan_tag",
     "matched",
-    "anchor",
 )
 _OUR_MISTAKES = (
     duckdb.ResourceInUseException,
@@ -260,8 +259,6 @@ class Index:
         connection.execute("CREATE TABLE posting (hash UBIGINT NOT NULL, data BIGINT NOT NULL)")
         # Which data each input of a plan may take at this moment.
         connection.execute("CREATE TABLE matched (port BIGINT NOT NULL, data BIGINT NOT NULL)")
-        # The tag of each input that fewest other inputs ask for: where matching begins.
-        connection.execute("CREATE TABLE anchor (port BIGINT NOT NULL, key VARCHAR NOT NULL, value VARCHAR NOT NULL)")
         connection.execute("CREATE TABLE arrangement AS SELECT 0::BIGINT AS sorted")
         connection.executemany(
             "INSERT INTO meta VALUES (?, ?)",

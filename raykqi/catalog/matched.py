@@ -1,54 +1,32 @@
 """Which data each input of a plan may take: kept in the table `matched`, step by step with the fold.
 
-Data matches an input when it is `done`, of the same project, and holds all of the input's tags. Many
-inputs and much data share tags such as a project's name, so everything begins at the rarest tag of an
-input: among the inputs when data is looked at (table `anchor`), among the data when an input is.
+Data matches an input when it is `done`, of the same project, and holds all of the input's tags.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 
-__all__ = ["match_all", "rematch"]
+from raykqi.catalog.ports import Candidate, Ports
+from raykqi.domain.tags import Tag
+
+__all__ = ["Match", "candidates", "match_all", "match_data", "match_ports"]
+
+Match = tuple[int, int]  # an input and a data, by number
 
 _FITS = """
     p.project = d.project AND d.status = 'done' AND (p.data_id = '' OR p.data_id = d.id::VARCHAR)
     AND (p.moment IS NULL OR date_trunc('millisecond', d.timestamp) = date_trunc('millisecond', p.moment))
 """
-_ADD_ANCHORS = """
-    INSERT INTO anchor
-    WITH shared AS (SELECT key, value, count(*) AS ports FROM plan_tag GROUP BY key, value)
-    SELECT w.port, w.key, w.value FROM plan_tag w
-    JOIN plan_port p ON p.number = w.port AND p.kind = 'input'
-    JOIN shared s ON s.key = w.key AND s.value = w.value
-    WHERE {only}
-    QUALIFY row_number() OVER (PARTITION BY w.port ORDER BY s.ports, w.key, w.value) = 1
-"""
-_MATCH_DATA = f"""
-    INSERT INTO matched
-    WITH held AS (SELECT data, key, value FROM tag WHERE data IN (SELECT unnest($numbers::BIGINT[]))),
-    candidate AS (
-        SELECT a.port, h.data FROM held h JOIN anchor a ON a.key = h.key AND a.value = h.value
-    )
-    SELECT p.number, d.number FROM candidate c
-    JOIN plan_port p ON p.number = c.port
-    JOIN data d ON d.number = c.data AND d.number IN (SELECT unnest($numbers::BIGINT[]))
-    JOIN plan_tag w ON w.port = c.port
-    JOIN held h ON h.data = c.data AND h.key = w.key AND h.value = w.value
-    WHERE {_FITS}
-    GROUP BY p.number, d.number, p.needs HAVING count(*) = p.needs
-"""
-_MATCH_DATA_UNTAGGED = f"""
-    INSERT INTO matched
-    SELECT p.number, d.number FROM plan_port p JOIN data d ON {_FITS}
-    WHERE p.kind = 'input' AND p.needs = 0 AND d.number IN (SELECT unnest($numbers::BIGINT[]))
-"""
+# An input begins at the postings of that of its tags which fewest data hold.
 _MATCH_PORTS = f"""
     INSERT INTO matched
     WITH wanted AS (
-        SELECT w.port, hash(w.key, w.value) AS hash FROM plan_tag w JOIN plan_port p ON p.number = w.port
+        SELECT w.port, hash(w.key, w.value) AS hash, p.needs FROM plan_tag w JOIN plan_port p ON p.number = w.port
         WHERE p.kind = 'input' AND {{only}}
     ),
     counted AS (
@@ -62,7 +40,7 @@ _MATCH_PORTS = f"""
     holding AS (
         SELECT c.port, c.data FROM candidate c JOIN wanted w ON w.port = c.port
         JOIN posting h ON h.hash = w.hash AND h.data = c.data
-        GROUP BY c.port, c.data HAVING count(DISTINCT w.hash) = (SELECT needs FROM plan_port WHERE number = c.port)
+        GROUP BY c.port, c.data, w.needs HAVING count(*) = w.needs
     )
     SELECT p.number, d.number FROM holding c JOIN plan_port p ON p.number = c.port JOIN data d ON d.number = c.data
     WHERE {_FITS}
@@ -72,29 +50,61 @@ _MATCH_PORTS_UNTAGGED = f"""
     SELECT p.number, d.number FROM plan_port p JOIN data d ON {_FITS}
     WHERE p.kind = 'input' AND p.needs = 0 AND {{only}}
 """
-_THESE_PORTS = "p.number IN (SELECT unnest($numbers::BIGINT[]))"
+_THESE = "p.number IN (SELECT unnest($numbers::BIGINT[]))"
+_FORGET = "DELETE FROM matched WHERE data IN (SELECT unnest($numbers::BIGINT[]))"
+_DONE = """
+    SELECT number, id::VARCHAR, project, timestamp FROM data
+    WHERE status = 'done' AND number IN (SELECT unnest($numbers::BIGINT[]))
+"""
+_TAGS = "SELECT data, key, value FROM tag WHERE data IN (SELECT unnest($numbers::BIGINT[]))"
 
 
-def rematch(connection: duckdb.DuckDBPyConnection, data: Collection[int], ports: Collection[int]) -> None:
-    """Bring `matched` up to date for data that have changed and for inputs that are new."""
-    if ports:
-        connection.execute(_ADD_ANCHORS.format(only=_THESE_PORTS), {"numbers": list(ports)})
-    if data:
-        numbers = {"numbers": list(data)}
-        connection.execute("DELETE FROM matched WHERE data IN (SELECT unnest($numbers::BIGINT[]))", numbers)
-        connection.execute(_MATCH_DATA, numbers)
-        connection.execute(_MATCH_DATA_UNTAGGED, numbers)
-    if ports:
-        numbers = {"numbers": list(ports)}
-        connection.execute("DELETE FROM matched WHERE port IN (SELECT unnest($numbers::BIGINT[]))", numbers)
-        connection.execute(_MATCH_PORTS.format(only=_THESE_PORTS), numbers)
-        connection.execute(_MATCH_PORTS_UNTAGGED.format(only=_THESE_PORTS), numbers)
+def candidates(connection: duckdb.DuckDBPyConnection, numbers: Collection[int]) -> list[Candidate]:
+    """Those of the data that are done, with their tags."""
+    asked = {"numbers": list(numbers)}
+    tags: dict[int, set[Tag]] = {}
+    for number, key, value in connection.execute(_TAGS, asked).fetchall():
+        tags.setdefault(number, set()).add(Tag(key, value))
+    return [
+        Candidate(number, id_, project, timestamp, frozenset(tags.get(number, ())))
+        for number, id_, project, timestamp in connection.execute(_DONE, asked).fetchall()
+    ]
+
+
+def match_data(
+    connection: duckdb.DuckDBPyConnection,
+    ports: Ports,
+    born: Iterable[Candidate],
+    changed: Collection[int],
+    ended: Collection[int],
+) -> list[Match]:
+    """Look at data that was born and that has changed; the matches of those that no input could take before.
+
+    Those are the ones that were born, and among the changed ones those whose run has `ended`.
+    """
+    pairs = [(port, data.number) for data in born for port in ports.matched_by(data)]
+    again: list[Match] = []
+    if changed:
+        connection.execute(_FORGET, {"numbers": list(changed)})
+        again = [(port, data.number) for data in candidates(connection, changed) for port in ports.matched_by(data)]
+    if pairs or again:
+        numbers = np.array(pairs + again, dtype=np.int64)
+        connection.register("new_match", pa.table({"port": numbers[:, 0], "data": numbers[:, 1]}))
+        connection.execute("INSERT INTO matched SELECT port, data FROM new_match")
+        connection.unregister("new_match")
+    return pairs + [(port, data) for port, data in again if data in ended]
+
+
+def match_ports(connection: duckdb.DuckDBPyConnection, ports: Collection[int]) -> None:
+    """What new inputs may take."""
+    numbers = {"numbers": list(ports)}
+    connection.execute("DELETE FROM matched WHERE port IN (SELECT unnest($numbers::BIGINT[]))", numbers)
+    connection.execute(_MATCH_PORTS.format(only=_THESE), numbers)
+    connection.execute(_MATCH_PORTS_UNTAGGED.format(only=_THESE), numbers)
 
 
 def match_all(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `matched` and `anchor` anew."""
+    """Make `matched` anew."""
     connection.execute("DELETE FROM matched")
-    connection.execute("DELETE FROM anchor")
-    connection.execute(_ADD_ANCHORS.format(only="true"))
     connection.execute(_MATCH_PORTS.format(only="true"))
     connection.execute(_MATCH_PORTS_UNTAGGED.format(only="true"))

@@ -7,7 +7,7 @@ combined, and what has a run already, in whatever state, is taken out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import duckdb
@@ -16,7 +16,7 @@ import msgspec
 from raykqi.domain.plan import Definition, PlanInput, PlanSettings
 
 __all__ = ["Assignment", "PlanToMatch", "assignments_of_plain", "assignments_of_plan", "backlogged_plans"]
-__all__ += ["numbers_of", "plans_to_match"]
+__all__ += ["numbers_of", "plans_to_match", "single_inputs", "takers"]
 
 
 class PlanToMatch(NamedTuple):
@@ -40,19 +40,23 @@ class Assignment(NamedTuple):
     trigger: str
 
 
+LARGEST = (1 << 63) - 1
 _PLANS = """
+    WITH pending AS (
+        SELECT plan, count(*) AS runs FROM run
+        WHERE status IN ('deactivated', 'waiting', 'ready', 'starting', 'running', 'completing', 'aborting')
+        GROUP BY plan
+    )
     SELECT p.number, p.id, p.project, p.is_plain, p.backlog,
-           p.pending_limit - (
-               SELECT count(*) FROM run r WHERE r.plan = p.id AND r.status NOT IN ('done', 'failed', 'invalidated')
-           ),
-           p.definition, p.settings
+           p.pending_limit - coalesce((SELECT q.runs FROM pending q WHERE q.plan = p.id), 0), p.definition, p.settings
     FROM plan p
 """
-_MATCHED = """
-    WHERE p.number IN (
-        SELECT o.plan FROM matched m JOIN plan_port o ON o.number = m.port
-        WHERE m.data IN (SELECT unnest($data::BIGINT[]))
-    ) OR p.id IN (SELECT unnest($plans::VARCHAR[])) ORDER BY p.number
+_NAMED = """
+    WHERE p.number IN (SELECT unnest($numbers::BIGINT[])) OR p.id IN (SELECT unnest($ids::VARCHAR[])) ORDER BY p.number
+"""
+_TAKERS = """
+    SELECT DISTINCT o.plan FROM matched m JOIN plan_port o ON o.number = m.port
+    WHERE m.data IN (SELECT unnest(?::BIGINT[]))
 """
 _PLAIN = """
     SELECT p.id, o.name, d.id::VARCHAR
@@ -73,10 +77,10 @@ _IDS = "SELECT number, id::VARCHAR FROM data WHERE number IN (SELECT unnest(?::B
 
 
 def plans_to_match(
-    connection: duckdb.DuckDBPyConnection, *, data: Collection[int], plans: Collection[str]
+    connection: duckdb.DuckDBPyConnection, *, numbers: Collection[int], ids: Collection[str]
 ) -> list[PlanToMatch]:
-    """The plans that may take one of the data, and those that are named."""
-    rows = connection.execute(_PLANS + _MATCHED, {"data": list(data), "plans": list(plans)}).fetchall()
+    """These plans, by number or id."""
+    rows = connection.execute(_PLANS + _NAMED, {"numbers": list(numbers), "ids": list(ids)}).fetchall()
     return [
         PlanToMatch(
             number,
@@ -92,6 +96,11 @@ def plans_to_match(
     ]
 
 
+def takers(connection: duckdb.DuckDBPyConnection, data: Collection[int]) -> set[int]:
+    """The plans that may take one of the data."""
+    return {plan for (plan,) in connection.execute(_TAKERS, [list(data)]).fetchall()} if data else set()
+
+
 def backlogged_plans(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """The plans of which matches are held back."""
     return [id_ for (id_,) in connection.execute("SELECT id FROM plan WHERE backlog ORDER BY number").fetchall()]
@@ -103,10 +112,28 @@ def numbers_of(connection: duckdb.DuckDBPyConnection, ids: Collection[str]) -> d
     return dict(connection.execute(sql, [list(ids)]).fetchall()) if ids else {}
 
 
-def assignments_of_plain(
-    connection: duckdb.DuckDBPyConnection, plans: Sequence[PlanToMatch], data: Collection[int], *, most: int
+def single_inputs(
+    connection: duckdb.DuckDBPyConnection, plans: Sequence[PlanToMatch], data: Mapping[int, Collection[int]]
 ) -> Iterator[Assignment]:
-    """New ones of plans with one plain input, at most `most` for each plan; those of all data when none are given."""
+    """Plans with one plain input, each with its data, by number, that no run can have taken."""
+    numbers = {number for taken in data.values() for number in taken}
+    ids = dict(connection.execute(_IDS, [list(numbers)]).fetchall()) if numbers else {}
+    for plan in plans:
+        name = plan.definition.inputs[0].name
+        for number in sorted(data[plan.number]):
+            yield Assignment(plan.id, ((name, (ids[number],)),), ids[number])
+
+
+def assignments_of_plain(
+    connection: duckdb.DuckDBPyConnection, plans: Sequence[PlanToMatch], data: Collection[int], *, most: int = -1
+) -> Iterator[Assignment]:
+    """New ones of plans with one plain input that one of the data takes part in.
+
+    With `most`, at most so many of each plan, and those of all data when none are named.
+    """
+    if not data and most < 0:
+        return
+    most = LARGEST if most < 0 else most
     asked = {"plans": [plan.number for plan in plans], "data": list(data), "every": not data, "most": most}
     for plan, name, id_ in connection.execute(_PLAIN, asked).fetchall():
         yield Assignment(plan, ((name, (id_,)),), id_ if data else "")

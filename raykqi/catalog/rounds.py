@@ -7,6 +7,7 @@ statement, in a fixed order, however often a tag or a run changed.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -14,12 +15,13 @@ import duckdb
 import pyarrow as pa
 
 from raykqi.catalog.changes import Changes
-from raykqi.catalog.matched import rematch
+from raykqi.catalog.matched import Match, match_data, match_ports
+from raykqi.catalog.ports import Candidate, Port, Ports
 from raykqi.catalog.rows import TEXT, TIME, WHOLE, YES, FirstTags, Rows, schema
 from raykqi.domain.tags import Tag
 from raykqi.errors import Damaged
 
-__all__ = ["Born", "Round"]
+__all__ = ["Born", "Memory", "Round"]
 
 _RUN = schema(
     number=WHOLE, id=TEXT, project=TEXT, plan=TEXT, status=TEXT, moment=TIME, ended=TIME, author=TEXT, cause=TEXT,
@@ -100,6 +102,19 @@ class Born(NamedTuple):
     by: str
 
 
+@dataclass
+class Memory:
+    """What a transaction remembers from round to round: numbers of its data, and the inputs of all plans.
+
+    `matches` are those of data that became done in it.
+    """
+
+    ports: Ports
+    has_plans: bool = False
+    numbers: dict[str, int] = field(default_factory=dict)
+    matches: list[Match] = field(default_factory=list)
+
+
 class Round:
     """What the events of one round come to, and how it is written."""
 
@@ -116,7 +131,9 @@ class Round:
         self.data_changes = Changes("data", "data.id = c.changed_id::UUID", _DATA_COLUMNS)
         self.plan_changes = Changes("plan", "plan.id = c.changed_id", _PLAN_COLUMNS)
         self.tags_of: set[str] = set()  # the data whose tags have changed
-        self.new_inputs: list[int] = []
+        self.fresh: dict[str, Candidate] = {}  # data that became done
+        self.became_done: set[str] = set()  # data that was being made
+        self.new_ports: list[Port] = []
         self.run_numbers: dict[str, int] = {}  # of the runs of this round
         self.later_data: list[tuple[str, tuple[object, ...]]] = []  # for runs of other rounds: a row without the run
         self._found = Rows(_TAG)  # of `found`, once it is complete
@@ -132,7 +149,7 @@ class Round:
         else:
             self.lost.rows.append((data, *tag, at, by))
 
-    def write(self, connection: duckdb.DuckDBPyConnection, *, derived: bool, has_plans: bool) -> None:
+    def write(self, connection: duckdb.DuckDBPyConnection, memory: Memory, *, derived: bool) -> None:
         """What a statement needs of earlier ones stands above it.
 
         Without `derived` the postings and matches are left to be made anew afterwards.
@@ -141,7 +158,7 @@ class Round:
         runs = self._run_numbers(connection)
         self.data.rows += [(*row[:3], runs[run], *row[3:]) for run, row in self.later_data]
         for rows in (self.inputs, self.lost, self.past, self._found, self.tombstones):
-            self._number(rows, connection)
+            self._number(rows, connection, memory)
         written = [(name, rows.arrow(), statements) for name, rows, statements in self._writes() if rows]
         for name, table, _ in written:
             connection.register(name, table)
@@ -155,8 +172,8 @@ class Round:
             changes.write(connection)
         for generation in self.collected:
             connection.execute("DELETE FROM condemned WHERE generation = ?", [generation])
-        if derived and has_plans:
-            rematch(connection, self._touched(connection), self.new_inputs)
+        if derived and memory.has_plans:
+            self._match(connection, memory)
 
     def _run_numbers(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         asked = {run for run, _ in self.later_data} - self.run_numbers.keys()
@@ -165,11 +182,16 @@ class Round:
         sql = "SELECT id::VARCHAR, number FROM run WHERE id IN (SELECT unnest(?::UUID[]))"
         return self.run_numbers | dict(connection.execute(sql, [list(asked)]).fetchall())
 
-    def _touched(self, connection: duckdb.DuckDBPyConnection) -> list[int]:
-        """The data whose matches may be others now."""
-        named = self.tags_of | self.data_changes.ids()
-        numbers = set(_ask(named - self.born.keys(), connection).values())
-        return sorted(numbers | {born.number for born in self.born.values()})
+    def _match(self, connection: duckdb.DuckDBPyConnection, memory: Memory) -> None:
+        """Data that has become done in this round was never there to be taken; other data is looked at anew."""
+        memory.ports.add(self.new_ports)
+        born = [data for data in self.fresh.values() if data.id not in self.tags_of]
+        named = (self.tags_of | self.data_changes.ids()) - {data.id for data in born}
+        numbers = _ask(named, connection, memory.numbers)
+        ended = {numbers[id_] for id_ in self.became_done}
+        memory.matches += match_data(connection, memory.ports, born, set(numbers.values()), ended)
+        if self.new_ports:
+            match_ports(connection, [port.number for port in self.new_ports])
 
     def _writes(self) -> Iterable[tuple[str, Rows | FirstTags, tuple[str, ...]]]:
         yield "new_run", self.runs, (_INSERT_RUNS,)
@@ -185,12 +207,12 @@ class Round:
         yield "new_port", self.ports, (_INSERT_PORTS,)
         yield "new_port_tag", self.port_tags, (_INSERT_PORT_TAGS,)
 
-    def _number(self, rows: Rows, connection: duckdb.DuckDBPyConnection) -> None:
+    def _number(self, rows: Rows, connection: duckdb.DuckDBPyConnection, memory: Memory) -> None:
         """The ids in the first column into numbers, those of this round without asking the index."""
         if not rows:
             return
         born = self.born
-        numbers = _ask({str(row[0]) for row in rows.rows if row[0] not in born}, connection)
+        numbers = _ask({str(row[0]) for row in rows.rows if row[0] not in born}, connection, memory.numbers)
         numbers.update((id_, data.number) for id_, data in born.items())
         try:
             rows.rows = [(numbers[str(id_)], *rest) for id_, *rest in rows.rows]
@@ -200,12 +222,14 @@ class Round:
             ) from error
 
 
-def _ask(ids: set[str], connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+def _ask(ids: set[str], connection: duckdb.DuckDBPyConnection, known: dict[str, int]) -> dict[str, int]:
+    numbers = {id_: known[id_] for id_ in ids if id_ in known}
+    ids = ids - numbers.keys()
     if not ids:
-        return {}
+        return numbers
     if len(ids) <= FEW:
-        return dict(connection.execute(_NUMBERS_OF_FEW, [list(ids)]).fetchall())
+        return numbers | dict(connection.execute(_NUMBERS_OF_FEW, [list(ids)]).fetchall())
     connection.register("asked", pa.table({"id": list(ids)}))
-    numbers: dict[str, int] = dict(connection.execute(_NUMBERS_OF_MANY).fetchall())
+    numbers |= dict(connection.execute(_NUMBERS_OF_MANY).fetchall())
     connection.unregister("asked")
     return numbers

@@ -254,7 +254,7 @@ class Controller:
         advance.fold(events)
         if not advance.position.plans:
             return []
-        caused = reactions(advance.connection, events, now, self._ids)
+        caused = reactions(advance.connection, advance.memory, events, now, self._ids)
         if caused:
             advance.fold(caused)
         return caused

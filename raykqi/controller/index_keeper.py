@@ -14,6 +14,8 @@ from typing import TypeVar
 import msgspec
 
 from raykqi.catalog.index import Connection, Index, IndexDamaged, Position
+from raykqi.catalog.ports import Ports
+from raykqi.catalog.rounds import Memory
 from raykqi.domain.events import Event
 from raykqi.errors import Damaged, JournalBehind, RaykqiError
 from raykqi.journal.codec import Entry
@@ -41,6 +43,7 @@ class IndexKeeper:
         self._store = store
         self.journal = journal
         self._position: Position | None = None
+        self._ports: Ports | None = None  # of all plans, as of the last transaction
         self._times_begun = 0
         self._is_whole = True  # not while it is made anew, and what was begun failed
 
@@ -102,20 +105,27 @@ class IndexKeeper:
             before = self.position
             try:
                 with self.index.transaction() as connection:
-                    advance = Advance(connection, before, derived)
+                    advance = Advance(connection, before, derived, self._memory(connection, before, derived))
                     yield advance
                     if advance.position != before:
                         connection.execute(_MOVE, [msgspec.json.encode(advance.position).decode()])
             except BaseException:
-                self._position = None
+                self._position = self._ports = None
                 raise
             self._position = advance.position
+            self._ports = advance.memory.ports if derived else None
+
+    def _memory(self, connection: Connection, position: Position, derived: bool) -> Memory:
+        if not derived or not position.ports:
+            return Memory(Ports())
+        return Memory(self._ports or Ports.load(connection))
 
     @contextmanager
     def trying(self) -> Iterator[Advance]:
         """A transaction that is undone, whatever happens in it."""
         with self.writing, suppress(_Undone), self.index.transaction() as connection:
-            yield Advance(connection, self.position, derived=True)
+            self._ports = None
+            yield Advance(connection, self.position, True, self._memory(connection, self.position, True))
             raise _Undone
 
     def fill(self, *, from_snapshot: bool = True) -> bool:
@@ -215,7 +225,7 @@ class IndexKeeper:
             log.warning("the index is made anew: %s", reason)
         self._is_whole = False
         self._times_begun += 1
-        self._position = None
+        self._position = self._ports = None
         self.index.start_over()
 
 
@@ -230,8 +240,9 @@ class _Unfit(Damaged):
 class Advance:
     """An open transaction of the index, and the position that it will leave behind."""
 
-    def __init__(self, connection: Connection, position: Position, derived: bool) -> None:
+    def __init__(self, connection: Connection, position: Position, derived: bool, memory: Memory) -> None:
         self.connection = connection
+        self.memory = memory
         self.position = position
         self._derived = derived
         self._waiting: list[Event] = []
@@ -255,7 +266,7 @@ class Advance:
     def fold(self, events: Iterable[Event]) -> None:
         from raykqi.catalog.apply import apply_events
 
-        self.position = apply_events(self.connection, self.position, events, derived=self._derived)
+        self.position = apply_events(self.connection, self.position, events, memory=self.memory, derived=self._derived)
 
     def reach(self, seq: int, hash_: str, epoch: int, time: datetime) -> None:
         self.position = msgspec.structs.replace(self.position, seq=seq, hash=hash_, epoch=epoch, time=time)

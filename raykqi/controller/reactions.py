@@ -6,7 +6,7 @@ events it answers (P10).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,7 +19,10 @@ from raykqi.catalog.matching import (
     backlogged_plans,
     numbers_of,
     plans_to_match,
+    single_inputs,
+    takers,
 )
+from raykqi.catalog.rounds import Memory
 from raykqi.domain.events import (
     BacklogChanged,
     Event,
@@ -48,23 +51,29 @@ class _Triggers:
     """What of the batch may bring runs about, and why each of it would."""
 
     data: dict[str, Cause] = field(default_factory=dict)
+    tagged: set[str] = field(default_factory=set)
     plans: dict[str, Cause] = field(default_factory=dict)
     may_free: bool = False  # runs have ended, or limits changed: backlogs may go on
 
 
-def reactions(connection: Connection, events: Sequence[Event], now: datetime, ids: IdMaker) -> list[Event]:
+def reactions(
+    connection: Connection, memory: Memory, events: Sequence[Event], now: datetime, ids: IdMaker
+) -> list[Event]:
     """The runs that these events cause."""
     triggers = _triggers(events)
     if triggers.may_free:
         for id_ in backlogged_plans(connection):
             triggers.plans.setdefault(id_, Cause("backlog"))
-    if not triggers.data and not triggers.plans:
+    if not triggers.plans and not triggers.tagged and not memory.matches:
         return []
-    numbers = numbers_of(connection, triggers.data)
-    plans = plans_to_match(connection, data=numbers.values(), plans=triggers.plans)
+    fresh: dict[int, set[int]] = {}  # of each plan, the data that just became done
+    for port, data in memory.matches:
+        fresh.setdefault(memory.ports.plan_of[port], set()).add(data)
+    tagged = set(numbers_of(connection, triggers.tagged).values())
+    plans = plans_to_match(connection, numbers={*fresh, *takers(connection, tagged)}, ids=triggers.plans)
     caused: list[Event] = []
-    for plan, found in _assignments(connection, plans, list(numbers.values()), triggers):
-        for assignment in found[: plan.room]:
+    for plan, found in _assignments(connection, plans, fresh, tagged, triggers):
+        for assignment in found[: max(0, plan.room)]:
             cause = triggers.data.get(assignment.trigger) or triggers.plans.get(plan.id) or Cause("backlog")
             caused.append(_created(plan, assignment, cause, now, ids))
         if (has_more := len(found) > plan.room) != plan.backlog and (has_more or plan.id in triggers.plans):
@@ -83,6 +92,7 @@ def _triggers(events: Iterable[Event]) -> _Triggers:
                 triggers.data |= {out.data: Cause("data", event.by, out.data) for out in event.stored}
         elif isinstance(event, TagsChanged) and event.added:
             triggers.data[event.data] = Cause("tags", event.by, event.data, event.added)
+            triggers.tagged.add(event.data)
         elif isinstance(event, PlanApplied):
             triggers.plans[event.plan] = Cause("plan", event.by)
         elif isinstance(event, PlanChanged | RunRemoved):
@@ -91,23 +101,39 @@ def _triggers(events: Iterable[Event]) -> _Triggers:
 
 
 def _assignments(
-    connection: Connection, plans: Sequence[PlanToMatch], data: list[int], triggers: _Triggers
+    connection: Connection,
+    plans: Sequence[PlanToMatch],
+    fresh: Mapping[int, set[int]],
+    tagged: set[int],
+    triggers: _Triggers,
 ) -> Iterator[tuple[PlanToMatch, list[Assignment]]]:
     """Each plan with its new assignments, and one more than there is room for if there are more."""
-    whole = [plan for plan in plans if plan.id in triggers.plans and _is_due(plan, triggers)]
-    narrow = [plan for plan in plans if plan.id not in triggers.plans and not (plan.backlog and plan.room <= 0)]
-    for group, of_data in ((whole, []), (narrow, data)):
-        plain = [plan for plan in group if plan.is_plain]
-        if plain and (of_data or group is whole):
-            most = max(0, *[plan.room for plan in plain]) + 1
-            found: dict[str, list[Assignment]] = {}
-            for assignment in assignments_of_plain(connection, plain, of_data, most=most):
-                found.setdefault(assignment.plan, []).append(assignment)
-            yield from ((plan, found.get(plan.id, [])) for plan in plain)
-        for plan in group:
-            if not plan.is_plain:
-                most = max(0, plan.room) + 1
-                yield plan, list(assignments_of_plan(connection, plan, of_data, most=most))
+    plain: list[PlanToMatch] = []
+    for plan in plans:
+        if plan.id in triggers.plans:
+            if _is_due(plan, triggers):
+                yield plan, list(_of_plan(connection, plan, ()))
+        elif plan.backlog and plan.room <= 0:
+            continue
+        elif plan.is_plain:
+            plain.append(plan)
+        else:
+            yield plan, list(_of_plan(connection, plan, tagged | fresh.get(plan.number, set())))
+    if not plain:
+        return
+    taking = {plan.number: fresh.get(plan.number, set()) for plan in plain}
+    found: dict[str, list[Assignment]] = {}
+    # Nothing can have taken what only just became done; what was tagged may have been taken before.
+    for assignment in (*single_inputs(connection, plain, taking), *assignments_of_plain(connection, plain, tagged)):
+        found.setdefault(assignment.plan, []).append(assignment)
+    yield from ((plan, found.get(plan.id, [])) for plan in plain)
+
+
+def _of_plan(connection: Connection, plan: PlanToMatch, data: Collection[int]) -> Iterable[Assignment]:
+    most = max(0, plan.room) + 1
+    if plan.is_plain:
+        return assignments_of_plain(connection, [plan], data, most=most)
+    return assignments_of_plan(connection, plan, data, most=most)
 
 
 def _is_due(plan: PlanToMatch, triggers: _Triggers) -> bool:
