@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -34,8 +33,7 @@ class RunActor:
     def __init__(self, order: bytes, settings: Settings, folder: str) -> None:
         self._order = msgspec.msgpack.decode(order, type=Order)
         self._settings = settings_here(settings)
-        attempt = self._order.attempt
-        self._folder = Path(folder, f"{attempt.run}-{attempt.number}")
+        self._folder = folder
         self._supervisor: Supervisor | None = None
         self._reports: list[Report] = []
         self._news = asyncio.Condition()
