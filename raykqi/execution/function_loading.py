@@ -14,7 +14,7 @@ from raykqi.execution.inputs import SharedTrees, write_private
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import Store
 
-__all__ = ["FunctionLoader"]
+__all__ = ["FunctionLoader", "import_function"]
 
 HINT = "The function has to be in a module of the plan's code, or in a package of the node's Python."
 
@@ -37,7 +37,7 @@ class FunctionLoader:
             self._enter(code, store, settings, scratch)
         name = definition.function
         if name not in self._functions:
-            self._functions[name] = self._import(name)
+            self._functions[name] = import_function(name)
         return self._functions[name]
 
     def _enter(self, code: str, store: Store, settings: Settings, scratch: Path) -> None:
@@ -66,21 +66,22 @@ class FunctionLoader:
         self._code, self._folder, self._held = "", None, None
         self._functions.clear()
 
-    def _import(self, name: str) -> Callable[..., object]:
-        module_name, _, path = name.partition(":")
-        if not module_name or not path:
-            raise InvalidInput(f"{name!r} names no function", hint="It has the form module:function.")
-        try:
-            found: object = importlib.import_module(module_name)
-        except Exception as error:
-            traceback.print_exc()
-            raise InvalidInput(
-                f"the module {module_name!r} cannot be imported: {type(error).__name__}: {error}", hint=HINT
-            ) from error
-        for part in path.split("."):
-            if not hasattr(found, part):
-                raise InvalidInput(f"{module_name!r} has no {path!r}", hint=HINT)
-            found = getattr(found, part)
-        if not callable(found):
-            raise InvalidInput(f"{name!r} is a {type(found).__name__}, which cannot be called", hint=HINT)
-        return found
+
+def import_function(name: str) -> Callable[..., object]:
+    module_name, _, path = name.partition(":")
+    if not module_name or not path:
+        raise InvalidInput(f"{name!r} names no function", hint="It has the form module:function.")
+    try:
+        found: object = importlib.import_module(module_name)
+    except Exception as error:
+        traceback.print_exc()
+        raise InvalidInput(
+            f"the module {module_name!r} cannot be imported: {type(error).__name__}: {error}", hint=HINT
+        ) from error
+    for part in path.split("."):
+        if not hasattr(found, part):
+            raise InvalidInput(f"{module_name!r} has no {path!r}", hint=HINT)
+        found = getattr(found, part)
+    if not callable(found):
+        raise InvalidInput(f"{name!r} is a {type(found).__name__}, which cannot be called", hint=HINT)
+    return found

@@ -23,6 +23,7 @@ __all__ = ["LaunchFailed", "Launched", "children_of"]
 
 _EXIT = re.compile(rb'"exit-code": (\d+)')
 _CHILD = re.compile(rb'"child-pid": (\d+)')
+MOST_ROUNDS = 1000
 LATE_CHILD = 0.05  # seconds until looking again for a command that is just being started
 
 
@@ -33,13 +34,22 @@ class LaunchFailed(RaykqiError):
 class Launched:
     """`status` is where bubblewrap tells of its child; without it the process may be an `unshare`, or the command."""
 
-    def __init__(self, process: subprocess.Popen[bytes], *, status: int = -1, nested: int = 0, cgroup: Cgroup) -> None:
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        *,
+        cgroup: Cgroup,
+        status: int = -1,
+        nested: int = 0,
+        marks: frozenset[bytes] = frozenset(),
+    ) -> None:
         self.cgroup = cgroup
         self.code: int | None = None
         self.started = True
         self._process = process
         self._status = status
         self._told = b""
+        self._marks = marks  # variables by which its processes are known where nothing else holds them together
         self._nested = nested  # how many processes stand between `process` and the command
         self._lock = threading.Lock()
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -119,6 +129,7 @@ class Launched:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             self._process.kill()
+            self._kill_marked()
 
     def processes(self) -> list[int]:
         """All of the command that are there now, parents first."""
@@ -147,13 +158,10 @@ class Launched:
         return pid
 
     def _conclude(self) -> int:
-        leftovers = [] if self._init else self.processes()
         code = self._process.wait()
         if self._initfd >= 0:
             select.select([self._initfd], [], [])
-        for pid in leftovers[1:]:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+        self._kill_marked()
         if self._status >= 0:
             self._read_status(until_line=False)
             match = _EXIT.search(self._told)
@@ -163,12 +171,34 @@ class Launched:
             self.code = 128 - code if code < 0 else code
         return self.code
 
+    def _kill_marked(self) -> None:
+        """Until none is found: one may just be making another."""
+        for _ in range(MOST_ROUNDS if self._marks else 0):
+            found = marked_processes(self._marks)
+            if not found:
+                return
+            for pid in found:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+
     def _read_status(self, *, until_line: bool) -> None:
         while not (until_line and b"\n" in self._told):
             piece = os.read(self._status, 4096)
             if not piece:
                 return
             self._told += piece
+
+
+def marked_processes(marks: frozenset[bytes]) -> list[int]:
+    """Those of this user that have all the variables and are alive."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            # A process that ended but was not waited for has no environment any more.
+            with contextlib.suppress(OSError):
+                if marks <= set(Path(f"/proc/{entry}/environ").read_bytes().split(b"\0")):
+                    found.append(int(entry))
+    return found
 
 
 def children_of(pid: int) -> list[int]:

@@ -19,6 +19,7 @@ from raykqi.execution.launchers.spawning import found_program, spawn
 __all__ = ["ProcessLauncher"]
 
 UNSHARE = ("--pid", "--fork", "--kill-child=KILL", "--mount-proc")
+MARKS = ("RAYKQI_RUN", "RAYKQI_ATTEMPT")
 # The first process of a namespace is deaf to SIGTERM, so a shell is first and the command second.
 FIRST = ("/bin/sh", "-c", '("$@"); exit $?', "sh")
 
@@ -40,12 +41,15 @@ class ProcessLauncher:
             return launch_bubblewrap(job, layout)
         cgroup = Cgroup.make(job.name, job.memory)
         around: tuple[str, ...] = ()
+        marks: frozenset[bytes] = frozenset()
         if unshare_works():
             around = (found_program("unshare"), *UNSHARE, "--", *FIRST)
-        elif program := found_program("setpriv"):
-            around = (program, "--pdeathsig", "KILL", "--")
+        else:
+            marks = frozenset(f"{name}={job.env[name]}".encode() for name in MARKS if name in job.env)
+            if program := found_program("setpriv"):
+                around = (program, "--pdeathsig", "KILL", "--")
         process = spawn([*around, *job.argv], log=job.log, env=job.env, cwd=job.cwd, cgroup=cgroup)
-        return Launched(process, nested=2 if unshare_works() else 0, cgroup=cgroup)
+        return Launched(process, nested=2 if unshare_works() else 0, marks=marks, cgroup=cgroup)
 
 
 @cache

@@ -217,3 +217,19 @@ def log_of(run: Background, node: Node) -> bytes:
 
 def with_node_env(node: Node, **values: str) -> Settings:
     return replace(node.settings, node_env=(*Settings.from_env().node_env, *values.items()))
+
+
+def test_a_store_that_cannot_be_reached_ends_the_run_with_the_reason(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    node.settings = replace(node.settings, s3_endpoint="http://127.0.0.1:9", storage_timeout=1.0)
+    order = node.order("sh", "-c", "echo 1 > {outputs.model}/a", workspace="s3://nowhere/lab")
+
+    run = Background(node, order)
+
+    ended = run.wait()
+    assert ended.exit.code == 255
+    assert "output 'model' could not be stored: " in ended.exit.message
+    assert "127.0.0.1:9" in ended.exit.message
