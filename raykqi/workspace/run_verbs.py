@@ -102,6 +102,11 @@ class RunVerbs(Inside):
         """How many runs there are."""
         return self._read(lambda: run_queries.count_runs(self._keeper.index, query))
 
+    def statuses(self, runs: NamedRun | Sequence[NamedRun]) -> dict[str, str]:
+        """How far these runs have come, by their ids."""
+        ids = self._whole_runs(runs)
+        return self._read(lambda: run_queries.statuses_of(self._keeper.index, ids))
+
     def run(self, run: NamedRun) -> Run:
         """Everything known about one run."""
         index = self._keeper.index

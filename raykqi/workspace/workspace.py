@@ -21,7 +21,7 @@ from raykqi.domain.events import DataPurged, DataRemoved, RunInput, TagsChanged
 from raykqi.domain.tags import check_tags, instant_of, parse_query_tag, parse_tags
 from raykqi.domain.text import check_name, check_text
 from raykqi.engine.commands import Purge, Remove
-from raykqi.errors import Damaged, DataGone, InvalidInput, InvalidQuery, RaykqiError
+from raykqi.errors import Conflict, Damaged, DataGone, InvalidInput, InvalidQuery, RaykqiError
 from raykqi.opening import Parts
 from raykqi.settings import Settings
 from raykqi.storage.progress import Progress, SilentProgress
@@ -335,6 +335,13 @@ class Workspace(PlanVerbs, RunVerbs):
             raise DataGone(
                 f"the bytes of data {found.id} were given up: it is {found.status}",
                 hint=f"`raykqi lineage show {found.id}` says by whom and why.",
+            )
+        if not found.tree.hash:
+            raise Conflict(
+                f"data {found.id} is not made yet: its run is not done"
+                if found.status == "processing"
+                else f"data {found.id} has no content: its run {found.upstream.run} failed before it stored any",
+                hint=f"`raykqi run show {found.upstream.run}` says how far it is.",
             )
         return read_tree(self._store, found.tree.hash)
 
