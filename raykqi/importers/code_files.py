@@ -29,6 +29,9 @@ def collect_code(file: Path, module: str) -> CodeFiles:
     file = file.resolve()
     if module == "__main__":
         package = _package_of(file)
+        if "." in file.stem:
+            hint = "Rename it: a dot divides packages."
+            raise InvalidInput(f"no worker can import a file called {file.name!r}", hint=hint)
         module = ".".join((*package, file.stem))
     parts = module.split(".")
     depth = len(parts) if file.name == "__init__.py" else len(parts) - 1

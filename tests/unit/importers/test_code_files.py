@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from raykqi.errors import InvalidInput
 from raykqi.importers.code_files import collect_code
 
 
@@ -64,6 +67,13 @@ def test_raykqi_itself_is_never_brought_along(tmp_path: Path) -> None:
     lay(tmp_path, {"raykqi/__init__.py": "", "train.py": "import raykqi\n"})
 
     assert collect_code(tmp_path / "train.py", "train").files == ("train.py",)
+
+
+def test_a_file_with_a_dot_in_its_name_cannot_be_imported(tmp_path: Path) -> None:
+    lay(tmp_path, {"train.v2.py": ""})
+
+    with pytest.raises(InvalidInput, match=r"no worker can import a file called 'train.v2.py'"):
+        collect_code(tmp_path / "train.v2.py", "__main__")
 
 
 def test_imports_that_go_round_or_cannot_be_read_end(tmp_path: Path) -> None:

@@ -274,13 +274,14 @@ resources:
     )
 
 
-def test_a_command_of_lines_is_written_in_lines() -> None:
-    text = "set -x\n\n  python train.py\n"
+@pytest.mark.parametrize(("end", "mark"), [("\n", "|"), ("", "|-")])
+def test_a_command_of_lines_is_written_in_lines(end: str, mark: str) -> None:
+    text = f"set -x\n\n  python train.py{end}"
     definition = Definition((PlanInput("a", "/in/a", (Tag("a", "1"),)),), command=(*SHELL, text))
 
     written = render_plan(definition)
 
-    assert written.startswith("command: |\n  set -x\n\n    python train.py\ninputs:")
+    assert written.startswith(f"command: {mark}\n  set -x\n\n    python train.py\ninputs:")
     assert read_plan(written).definition == definition
 
 
