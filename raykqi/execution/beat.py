@@ -76,12 +76,13 @@ class BeatWriter:
     def start(self) -> None:
         self._thread.start()
 
-    def finish(self) -> None:
-        """After the last beat nothing is written any more."""
+    def finish(self, *, last: bool = True) -> None:
+        """After this nothing is written any more; `last` is for a beat that tells of the end."""
         self._ended.set()
         if self._thread.ident:
             self._thread.join()
-        self.write()
+        if last:
+            self.write()
 
     def write(self) -> None:
         with contextlib.suppress(StorageError, OSError):

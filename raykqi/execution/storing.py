@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,7 @@ class StoredOutputs:
     stored: list[Stored] = field(default_factory=list)
     reused: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
+    is_unreachable: bool = False  # the storage did not answer for as long as patience lasts
 
 
 def store_outputs(
@@ -53,9 +55,12 @@ def store_outputs(
     known = StatCache(memory, store.url)
     for output in outputs:
         try:
+            if result.is_unreachable:
+                raise StorageUnavailable("the storage does not answer")
             _tidy(output, say)
             pushed = _patiently(store, output, settings, known)
         except RaykqiError as error:
+            result.is_unreachable |= isinstance(error, StorageUnavailable)
             result.problems.append(_said(output, error))
         except OSError as error:
             result.problems.append(f"output {output.name!r} could not be stored: {error}")
@@ -66,11 +71,14 @@ def store_outputs(
 
 
 def _patiently(store: Store, output: Output, settings: Settings, known: StatCache) -> Pushed:
-    attempts = Attempts(settings.storage_timeout)
+    """Stores of servers are patient themselves; the others are tried again here."""
+    attempts, began = Attempts(settings.storage_timeout), time.monotonic()
     while True:
         try:
             return _push(store, output, settings, known)
         except StorageUnavailable as error:
+            if time.monotonic() - began >= settings.storage_timeout:
+                raise
             attempts.wait_after(error)
 
 

@@ -62,6 +62,7 @@ class Supervisor:
         self._meter: Meter | None = None
         self._phase: Phase = "preparing"
         self._exit = STOPPED
+        self._is_reachable = True
         self._log_lock = threading.Lock()
         self._store: Store | None = None
 
@@ -72,7 +73,7 @@ class Supervisor:
         except Exception as error:
             ended = self._ended(explain_failure(error))
         with contextlib.suppress(Exception):
-            if self._store:
+            if self._store and self._is_reachable:
                 write_receipt(self._store, ended)
         return ended
 
@@ -87,7 +88,7 @@ class Supervisor:
         except Exception as error:
             ended = self._ended(explain_failure(error))
         with contextlib.suppress(Exception):
-            if self._store:
+            if self._store and self._is_reachable:
                 write_receipt(self._store, ended)
         return ended
 
@@ -118,7 +119,7 @@ class Supervisor:
         finally:
             log.finish()
             self._phase = "ended"
-            beat.finish()
+            beat.finish(last=self._is_reachable)
         if log.problem:
             problem = f"its log could not be stored: {log.problem.message}"
             ended = self._ended(with_problems(ended.exit, [problem]), ended)
@@ -153,7 +154,7 @@ class Supervisor:
             try:
                 return self._attend(launched)
             finally:
-                launched.close()
+                launched.close()  # kills what is left, should anything have gone wrong here
         finally:
             shared.close()
             os.close(log)
@@ -196,6 +197,7 @@ class Supervisor:
         if self._order.log:
             outputs.append(Output("(log)", self._order.log, self._folders.log, "log"))
         result = store_outputs(store, outputs, settings=self._settings, memory=self._folders.stat, say=self._say)
+        self._is_reachable = not result.is_unreachable
         for problem in result.problems:
             self._say(problem)
         return Ended(

@@ -141,6 +141,10 @@ class Launched:
         return found
 
     def close(self) -> None:
+        """Nothing of it is left afterwards, whether it was waited for or not."""
+        if self.code is None:
+            self.kill()
+            self._conclude()
         with self._lock:
             for file in (self._wake, self._pidfd, self._initfd, self._status):
                 if file >= 0:
