@@ -254,7 +254,10 @@ def test_11_what_was_removed_never_comes_again(bench: Bench) -> None:
         ("command: x\ninputs: [{path: /in, tags: []}]", "tag"),
         ("command: x\ninputs: [{path: in, tags: [a:1]}]", "absolute"),
         ("command: x\ninputs: [{path: /in, tags: [a:1]}, {path: /in/b, tags: [b:1]}]", "/in/b"),
-        ("command: x\ninputs: [{path: /in, tags: [a:1]}]\noutputs: [{path: /o, tags: ['knit#id:x']}]", "only the system"),
+        (
+            "command: x\ninputs: [{path: /in, tags: [a:1]}]\noutputs: [{path: /o, tags: ['knit#id:x']}]",
+            "only the system",
+        ),
         ("command: x\ninputs: [{path: /in, tags: ['knit#transient:failed']}]", "transient"),
     ],
 )
