@@ -93,13 +93,26 @@ def _sorted(node: ast.FunctionDef) -> tuple[list[dict[str, Any]], list[dict[str,
 
 
 def _param(written: str, default: ast.expr | None) -> dict[str, Any]:
+    choices = _choices(written)
     try:
         value = None if default is None else ast.literal_eval(default)
     except ValueError:
         value = None
     if type(value).__name__ not in TYPES:
         value = None
-    type_ = written if written in TYPES else type(value).__name__ if value is not None else "str"
+    known = choices[0] if choices else value
+    type_ = written if written in TYPES else type(known).__name__ if known is not None else "str"
     if value is None or (type(value).__name__ != type_ and (type_, type(value)) != ("float", int)):
-        return {"type": type_, "required": True}
-    return {"type": type_, "default": value}
+        return {"type": type_, "required": True, **({"choices": choices} if choices else {})}
+    return {"type": type_, "default": value, **({"choices": choices} if choices else {})}
+
+
+def _choices(written: str) -> list[Any]:
+    """What `Literal[…]` allows, if it is all of one type of params."""
+    found = re.fullmatch(r"(?:typing\.)?Literal\[(.*)\]", written, re.DOTALL)
+    try:
+        values = list(ast.literal_eval(f"[{found[1]}]")) if found else []
+    except (ValueError, SyntaxError):
+        return []
+    kinds = {type(value).__name__ for value in values}
+    return values if len(kinds) == 1 and kinds <= set(TYPES) else []

@@ -19,14 +19,14 @@ from raykqi.importers.template import image_template
 CONFIG = {
     "config": {
         "Entrypoint": ["python", "-u", "main.py", "--dataset", "/in/dataset"],
-        "Cmd": ["--save-to=/out/model/best.pth", "--tmp", "/work/tmp"],
+        "Cmd": ["--save-to=/out/model/best.pth", "--tmp", "/var/tmp"],
         "Volumes": {"/in/labels/": {}, "/var/log": {}},
     }
 }
 FACTS = ImageFacts(
     "localhost:30503/train:v1",
     ("python", "-u", "main.py", "--dataset", "/in/dataset"),
-    ("--save-to=/out/model/best.pth", "--tmp", "/work/tmp"),
+    ("--save-to=/out/model/best.pth", "--tmp", "/var/tmp"),
     ("/in/labels/", "/var/log"),
 )
 

@@ -80,7 +80,8 @@ from pathlib import Path
 raise SystemExit("reading a file must not run it")
 
 def train(
-    images: Path, labels: "Path", out_dir: Path, lr: float = 1, arch: str = "vgg", deep: bool = False, n=3, *, seed: int
+    images: Path, labels: "Path", out_dir: Path, lr: float = 1,
+    arch: Literal["vgg", "resnet"] = "vgg", deep: bool = False, n=3, *, seed: int,
 ): ...
 """
 
@@ -94,6 +95,7 @@ def test_a_python_file_is_read_and_not_run(tmp_path: Path) -> None:
     assert (definition.function, definition.name, draft.source) == ("steps:train", "train", str(tmp_path))
     assert [wanted.name for wanted in definition.inputs] == ["images", "labels"]
     assert [made.name for made in definition.outputs] == ["out_dir"]
+    assert definition.params[1].choices == ("vgg", "resnet")
     assert [(param.name, param.type, param.value) for param in definition.params] == [
         ("lr", "float", 1.0), ("arch", "str", "vgg"), ("deep", "bool", False), ("n", "int", 3), ("seed", "int", None),
     ]  # fmt: skip
