@@ -9,14 +9,13 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from cli import data, lineage, plan, tag, upkeep
+from cli import data, lineage, plan, plan_why, run, tag, up, upkeep
 from cli.command import DebugOption, JsonOption, WorkspaceOption, command
-from cli.session import Session
+from cli.session import DEFAULT_URL, Session
 
 __all__ = ["app", "run_command"]
 
-DEFAULT_URL = "./.raykqi"
-GUIDE = """raykqi keeps data, its tags and where it came from.
+GUIDE = """raykqi keeps data and its tags, runs plans on them, and knows where everything came from.
 
 Exit codes: 0 done, 1 failed or "no", 2 wrong usage, 3 not there, 4 the state forbids it, 5 another
 controller owns the workspace, 6 storage, 7 damaged bytes, 130 interrupted.
@@ -24,13 +23,14 @@ controller owns the workspace, 6 storage, 7 damaged bytes, 130 interrupted.
 EXAMPLES = """Start here:
 
 \b
-  raykqi init
+  raykqi up                                        in a terminal of its own
+  raykqi plan apply train.yaml
   raykqi data push photos -n -t type:dataset
-  raykqi data find -t type:dataset
+  raykqi run top
   raykqi lineage show ID
 """
 
-ORDER = ("init", "data", "tag", "plan", "lineage")
+ORDER = ("init", "up", "work", "data", "plan", "run", "tag", "why", "lineage")
 
 
 class _Ordered(TyperGroup):
@@ -89,7 +89,10 @@ def shared(
 app.add_typer(data.app, name="data")
 app.add_typer(tag.app, name="tag")
 app.add_typer(plan.app, name="plan")
+app.add_typer(run.app, name="run")
 app.add_typer(lineage.app, name="lineage")
+up.register(app)
+plan_why.register(app)
 upkeep.register(app)
 
 
@@ -112,9 +115,8 @@ def init(
 ) -> None:
     """Make an empty workspace."""
     import raykqi
-    from raykqi.settings import Settings
 
-    where = url or session.workspace or Settings.from_env().workspace or DEFAULT_URL
+    where = session.where_to_make(url)
     raykqi.init(where)
     with raykqi.open(where) as workspace:
         made = {"url": workspace.url, "id": workspace.id}

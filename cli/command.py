@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from cli.completion import complete_data
+from cli.completion import complete_data, complete_plan, complete_run
 from cli.session import Session
 
 __all__ = [
@@ -20,9 +21,13 @@ __all__ = [
     "DebugOption",
     "DryRun",
     "JsonOption",
+    "PlanName",
     "Reason",
+    "RunId",
+    "RunIds",
     "WorkspaceOption",
     "command",
+    "ids_of",
     "noun",
 ]
 
@@ -37,6 +42,21 @@ DataIds = Annotated[
         metavar="ID...",
         help="Ids of data or beginnings of them; `-` reads them from stdin.",
         autocompletion=complete_data,
+    ),
+]
+PlanName = Annotated[
+    str,
+    typer.Argument(metavar="PLAN", help="An id of a plan, its beginning, or a name.", autocompletion=complete_plan),
+]
+RunId = Annotated[
+    str, typer.Argument(metavar="ID", help="An id of a run, or the beginning of one.", autocompletion=complete_run)
+]
+RunIds = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="ID...",
+        help="Ids of runs or beginnings of them; `-` reads them from stdin.",
+        autocompletion=complete_run,
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen and change nothing.")]
@@ -59,6 +79,14 @@ DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks; RAY
 def noun(help_: str) -> typer.Typer:
     """A group of commands about one thing."""
     return typer.Typer(help=help_, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+
+def ids_of(given: Sequence[str]) -> list[str]:
+    """Ids as given; `-` stands for the first word of every line of stdin."""
+    ids: list[str] = []
+    for text in given:
+        ids += [words[0] for line in sys.stdin if (words := line.split())] if text == "-" else [text]
+    return ids
 
 
 def command(

@@ -11,10 +11,11 @@ import typer
 if TYPE_CHECKING:
     from raykqi.workspace import Workspace
 
-__all__ = ["complete_data", "complete_tag", "complete_tag_key"]
+__all__ = ["complete_data", "complete_plan", "complete_run", "complete_tag", "complete_tag_key"]
 
 Offer = tuple[str, str]
 MOST = 50
+RECENT = 1_000
 
 
 def complete_data(context: typer.Context, incomplete: str) -> list[Offer]:
@@ -23,6 +24,29 @@ def complete_data(context: typer.Context, incomplete: str) -> list[Offer]:
     def ask(workspace: Workspace) -> list[Offer]:
         found = workspace.find(id=incomplete, limit=MOST)
         return [(data.id, data.name or " ".join(map(str, data.tags[:3]))) for data in found]
+
+    return _offer(context, ask)
+
+
+def complete_run(context: typer.Context, incomplete: str) -> list[Offer]:
+    """Of the newest runs."""
+
+    def ask(workspace: Workspace) -> list[Offer]:
+        found = [run for run in workspace.runs(limit=RECENT) if run.id.startswith(incomplete)]
+        return [(run.id, f"{run.title} {run.status}") for run in found[:MOST]]
+
+    return _offer(context, ask)
+
+
+def complete_plan(context: typer.Context, incomplete: str) -> list[Offer]:
+    """Names and ids, newest first."""
+
+    def ask(workspace: Workspace) -> list[Offer]:
+        offers: list[Offer] = []
+        for plan in workspace.plans(limit=RECENT):
+            named = plan.definition.name or plan.id
+            offers += [(text, plan.title) for text in (named, plan.id) if text.startswith(incomplete)][:1]
+        return offers[:MOST]
 
     return _offer(context, ask)
 

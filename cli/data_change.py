@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.command import DataIds, DryRun, Reason, command
+from cli.command import DataIds, DryRun, Reason, command, ids_of
 from cli.completion import complete_tag, complete_tag_key
 from cli.output import harmless
-from cli.records import change_record
+from cli.records import Record, change_record
+from cli.run_text import new_run_record, plan_names, show_new_run
 from cli.session import Session
 from raykqi.errors import InvalidInput
 
@@ -65,36 +64,41 @@ def tag(
     """Change tags of one or many data in one step: first take off, then add."""
     if not (add or remove or remove_keys):
         raise InvalidInput("no change of tags was asked for", hint="Give --add K:V, --remove K:V or --remove-key K.")
-    ids = _ids(data)
+    ids = ids_of(data)
     with session.open() as workspace:
-        changes = workspace.tag(ids, add=add or (), remove=remove or (), remove_keys=remove_keys or (), dry_run=dry_run)
+        if dry_run:
+            changes, runs = workspace.preview_tag(
+                ids, add=add or (), remove=remove or (), remove_keys=remove_keys or ()
+            )
+            names = plan_names(workspace, runs)
+        else:
+            changes = workspace.tag(ids, add=add or (), remove=remove or (), remove_keys=remove_keys or ())
+            runs, names = [], {}
     if session.json:
-        session.out.json([change_record(change) for change in changes])
+        made: dict[str, list[Record]] = {}
+        for run in runs:
+            made.setdefault(run.cause.data, []).append(new_run_record(run))
+        session.out.json(
+            [change_record(change) | ({"runs": made[change.data]} if change.data in made else {}) for change in changes]
+        )
         return
     session.out.lines(_change(session, change) for change in changes)
+    session.out.lines(show_new_run(session, run, names) for run in runs)
     _conclude(session, len(changes), "changed", dry_run)
 
 
 def remove(session: Session, data: DataIds, reason: Reason, dry_run: DryRun = False) -> None:
     """Take data out of every list; the lineage keeps a tombstone, `gc` frees the space."""
     with session.open() as workspace:
-        gone = workspace.remove(_ids(data), reason, dry_run=dry_run)
+        gone = workspace.remove(ids_of(data), reason, dry_run=dry_run)
     _show_ids(session, gone, "removed", dry_run)
 
 
 def purge(session: Session, data: DataIds, reason: Reason, dry_run: DryRun = False) -> None:
     """Give up the bytes; record, tags and lineage stay, `gc` frees the space."""
     with session.open() as workspace:
-        gone = workspace.purge(_ids(data), reason, dry_run=dry_run)
+        gone = workspace.purge(ids_of(data), reason, dry_run=dry_run)
     _show_ids(session, gone, "purged", dry_run)
-
-
-def _ids(given: Sequence[str]) -> list[str]:
-    """Ids as given; `-` stands for the first word of every line of stdin."""
-    ids: list[str] = []
-    for text in given:
-        ids += [words[0] for line in sys.stdin if (words := line.split())] if text == "-" else [text]
-    return ids
 
 
 def _show_ids(session: Session, ids: list[str], done: str, dry_run: bool) -> None:

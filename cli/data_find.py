@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,7 @@ from cli.completion import complete_data, complete_tag
 from cli.records import data_record
 from cli.session import Session
 from cli.table import Column
-from cli.values import parse_duration, parse_limit, parse_moment, parse_size, short_ids, show_local, show_size
+from cli.values import parse_limit, parse_period, parse_size, short_ids, show_local, show_size
 from raykqi.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def find(
     """The data that meet every condition, newest first."""
     is_table = not (quiet or session.json)
     most = parse_limit(limit, "--limit") if limit else TABLE_LIMIT if is_table else None
-    begin, end = _period(since, until, duration)
+    begin, end = parse_period(since, until, duration)
 
     def ask(workspace: Workspace, *state: str) -> list[Data]:
         return workspace.find(
@@ -147,21 +146,6 @@ def _row(data: Data, short: str) -> list[str]:
         f"{data.tree.files:,}",
         show_local(data.timestamp or data.created),
     ]
-
-
-def _period(since: str, until: str, duration: str) -> tuple[datetime | None, datetime | None]:
-    now = datetime.now(UTC)
-    begin = parse_moment(since, "--since", now=now) if since else None
-    end = parse_moment(until, "--until", now=now) if until else None
-    if not duration:
-        return begin, end
-    if begin and end:
-        raise InvalidInput("--since, --until and --duration cannot hold all three", hint="Leave one of them out.")
-    length = parse_duration(duration, "--duration")
-    try:
-        return (begin, begin + length) if begin else ((end or now) - length, end)
-    except OverflowError:
-        raise InvalidInput(f"--duration {duration!r} leads out of the calendar", hint="Give a shorter one.") from None
 
 
 def _states(transient: str) -> list[tuple[str, ...]]:

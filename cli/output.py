@@ -62,15 +62,21 @@ class Output:
         with _guarded():
             sys.stdout.write(text)
 
-    def bytes(self, chunks: Iterable[bytes]) -> None:
-        """Exactly these bytes."""
+    def bytes(self, chunks: Iterable[bytes], *, at_once: bool = False) -> None:
+        """Exactly these bytes; `at_once` where a reader waits for each piece."""
         with _guarded():
             sys.stdout.flush()
         for chunk in chunks:
             with _guarded():
                 sys.stdout.buffer.write(chunk)
+                if at_once:
+                    sys.stdout.buffer.flush()
         with _guarded():
             sys.stdout.buffer.flush()
+
+    def json_line(self, value: object) -> None:
+        """One of many values that come bit by bit, on a line of its own."""
+        self.at_once(json.dumps(value, ensure_ascii=not self.draws))
 
     def json(self, value: object) -> None:
         """A list gets one line an item, so that it can be read in pieces; anything else is indented."""
@@ -78,16 +84,22 @@ class Output:
             sys.stdout.writelines(f"{piece}\n" for piece in self._json(value))
 
     def table(
-        self, columns: Sequence[Column], rows: Sequence[Sequence[str]], *, header: bool = True, exact: bool = False
+        self,
+        columns: Sequence[Column],
+        rows: Sequence[Sequence[str]],
+        *,
+        header: bool = True,
+        exact: bool = False,
+        end: str = "",
     ) -> None:
-        """`exact` keeps every cell whole, as for paths."""
+        """`exact` keeps every cell whole, as for paths; `end` is written after each line."""
         width = shutil.get_terminal_size().columns if self.is_terminal and not exact else None
         cleaned = [[harmless(cell) if exact else _one_line(cell) for cell in row] for row in rows]
         laid = lay_out(columns, cleaned, width)
         titles = next(laid)
         if header:
-            self.line(GAP.join(self.styled(cell, "dim") for cell, _ in titles).rstrip())
-        self.lines(GAP.join(self.styled(cell, column.style) for cell, column in row).rstrip() for row in laid)
+            self.line(GAP.join(self.styled(cell, "dim") for cell, _ in titles).rstrip() + end)
+        self.lines(GAP.join(self.styled(cell, column.style) for cell, column in row).rstrip() + end for row in laid)
 
     def note(self, text: str) -> None:
         """Something a person wants to know and a script does not."""

@@ -12,7 +12,9 @@ from cli.progress import Bar
 if TYPE_CHECKING:
     from raykqi.workspace import Workspace
 
-__all__ = ["Session"]
+__all__ = ["DEFAULT_URL", "Session"]
+
+DEFAULT_URL = "./.raykqi"
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class Session:
         import raykqi
 
         return raykqi.open(self.workspace, for_repair=for_repair)
+
+    def where_to_make(self, url: str | None = None) -> str:
+        """Where a new workspace goes, if not at `url`."""
+        from raykqi.settings import Settings
+
+        return url or self.workspace or Settings.from_env().workspace or DEFAULT_URL
 
     def progress(self) -> AbstractContextManager[Bar]:
         return Bar()

@@ -17,6 +17,7 @@ __all__ = [
     "parse_duration",
     "parse_limit",
     "parse_moment",
+    "parse_period",
     "parse_size",
     "short_ids",
     "show_count",
@@ -72,6 +73,22 @@ def parse_moment(text: str, option: str, *, now: datetime | None = None) -> date
             f"{option} {text!r} is not a date or time",
             hint="Write it like 2026-11-20, 2026-11-20T18:30, yesterday, or 2h for two hours ago.",
         ) from None
+
+
+def parse_period(since: str, until: str, duration: str) -> tuple[datetime | None, datetime | None]:
+    """`--since`, `--until` and `--duration`, of which two at most make sense together."""
+    now = datetime.now(UTC)
+    begin = parse_moment(since, "--since", now=now) if since else None
+    end = parse_moment(until, "--until", now=now) if until else None
+    if not duration:
+        return begin, end
+    if begin and end:
+        raise InvalidInput("--since, --until and --duration cannot hold all three", hint="Leave one of them out.")
+    length = parse_duration(duration, "--duration")
+    try:
+        return (begin, begin + length) if begin else ((end or now) - length, end)
+    except OverflowError:
+        raise InvalidInput(f"--duration {duration!r} leads out of the calendar", hint="Give a shorter one.") from None
 
 
 def parse_limit(text: str, option: str) -> int | None:

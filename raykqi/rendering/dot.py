@@ -12,7 +12,7 @@ from raykqi.rendering.labels import other_tags, short_ids, show_size, state_of, 
 from raykqi.rendering.style import LIGHT, RUN_COLOURS, STATE_COLOURS
 from raykqi.rendering.text import clean, clip
 
-__all__ = ["to_dot"]
+__all__ = ["quoted", "to_dot"]
 
 LINE_EM = 32.0
 MOST_TAGS = 6
@@ -40,7 +40,7 @@ def to_dot(lineage: Lineage) -> str:
         lines.append(_node(run.id, rows, _frame(colour, f"{colour}22", chosen=run.id in start), run.id))
     known = short.keys()
     lines += [
-        f"  {_quoted(edge.source)} -> {_quoted(edge.target)} [label={_quoted(clip(edge.name, 14))}];"
+        f"  {quoted(edge.source)} -> {quoted(edge.target)} [label={quoted(clip(edge.name, 14))}];"
         for edge in lineage.edges
         if edge.source in known and edge.target in known
     ]
@@ -50,7 +50,7 @@ def to_dot(lineage: Lineage) -> str:
 def _node(node: str, rows: list[str], frame: str, tooltip: str) -> str:
     cells = "".join(f'<TR><TD ALIGN="LEFT">{row}</TD></TR>' for row in rows)
     table = f'<TABLE CELLBORDER="0" CELLSPACING="4" CELLPADDING="1" {frame}>{cells}</TABLE>'
-    return f"  {_quoted(node)} [label=<{table}>, tooltip={_quoted(tooltip)}];"
+    return f"  {quoted(node)} [label=<{table}>, tooltip={quoted(tooltip)}];"
 
 
 def _frame(colour: str, fill: str, *, chosen: bool, dashed: bool = False) -> str:
@@ -95,6 +95,6 @@ def _text(text: str) -> str:
     return escape(clip(text, LINE_EM) or "—", {"]": "&#93;"})
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     escaped = clean(text).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

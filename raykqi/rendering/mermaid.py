@@ -13,7 +13,7 @@ from raykqi.rendering.labels import nodes_of, other_tags, short_ids, show_size, 
 from raykqi.rendering.style import LIGHT, RUN_COLOURS, STATE_COLOURS
 from raykqi.rendering.text import clip
 
-__all__ = ["to_mermaid"]
+__all__ = ["escaped", "to_mermaid"]
 
 LINE_EM = 32.0
 MOST_TAGS = 3
@@ -39,7 +39,7 @@ def to_mermaid(lineage: Lineage) -> str:
         lines.append(f'  {names[run.id]}(["{label}"]):::{style}')
     edges = [edge for edge in lineage.edges if edge.source in names and edge.target in names]
     for edge in edges:
-        arrow = f'-->|"{_escaped(edge.name, 14)}"|' if clip(edge.name, 14) else "-->"
+        arrow = f'-->|"{escaped(edge.name, 14)}"|' if clip(edge.name, 14) else "-->"
         lines.append(f"  {names[edge.source]} {arrow} {names[edge.target]}")
     lines += _classes(lineage)
     size = sum(map(len, lines)) + len(lines)
@@ -73,10 +73,10 @@ def _classes(lineage: Lineage) -> list[str]:
 
 
 def _label(*lines: str) -> str:
-    return "<br/>".join(_escaped(line, LINE_EM) or "—" for line in lines)
+    return "<br/>".join(escaped(line, LINE_EM) or "—" for line in lines)
 
 
-def _escaped(text: str, width: float) -> str:
+def escaped(text: str, width: float) -> str:
     shown = clip(text, width)
     joiners = {match.start() for match in _JOINER.finditer(shown)}
     return "".join(

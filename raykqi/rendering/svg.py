@@ -16,7 +16,7 @@ from raykqi.rendering.layout import Box, Layout, Point, lay_out
 from raykqi.rendering.style import stylesheet
 from raykqi.rendering.text import clean, clip, em_width
 
-__all__ = ["to_svg"]
+__all__ = ["MARKER", "curve", "to_svg"]
 
 MARGIN, HEADER = 40.0, 58.0
 HALO = 5.0
@@ -59,7 +59,7 @@ def to_svg(lineage: Lineage) -> str:
             text(MARGIN, MARGIN + 28, "subheading", subheading),
             f'<g transform="translate({number(MARGIN)} {number(MARGIN + HEADER)})">',
             *_halos(picture),
-            *(f'<path class="edge" d="{_curve(route)}" marker-end="url(#tip)"/>' for route in picture.layout.routes),
+            *(f'<path class="edge" d="{curve(route)}" marker-end="url(#tip)"/>' for route in picture.layout.routes),
             *_stubs(picture),
             *_nodes(picture),
             *_ports(picture),
@@ -96,7 +96,7 @@ def _headings(lineage: Lineage) -> tuple[str, str]:
     return f"Lineage of {', '.join(asked) or 'nothing'}{more}", " · ".join(facts)
 
 
-def _curve(route: Sequence[Point]) -> str:
+def curve(route: Sequence[Point]) -> str:
     """Level through the columns it passes, an S between them."""
     (x, y), *others = route
     parts = [f"M{number(x)} {number(y)}"]

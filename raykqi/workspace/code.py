@@ -17,7 +17,7 @@ from raykqi.errors import InvalidInput, NotFound
 from raykqi.importers.draft import Draft
 from raykqi.opening import Parts
 
-__all__ = ["capture_code"]
+__all__ = ["capture_code", "code_folder"]
 
 LEFT_OUT = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".venv", ".raykqi", ".mypy_cache", ".pytest_cache")
 
@@ -26,7 +26,7 @@ def capture_code(draft: Draft, parts: Parts, upload: Upload) -> Code | None:
     """Push what the draft names, unless data with the same content is there already."""
     if not draft.source:
         return None
-    with _folder(draft) as (folder, source):
+    with code_folder(draft) as (folder, source):
         tree = upload.store_only(folder)
         controller: Controller = parts.controller
         controller.refresh()
@@ -37,7 +37,7 @@ def capture_code(draft: Draft, parts: Parts, upload: Upload) -> Code | None:
 
 
 @contextmanager
-def _folder(draft: Draft) -> Iterator[tuple[Path, str]]:
+def code_folder(draft: Draft) -> Iterator[tuple[Path, str]]:
     """A copy of the code without what does not belong to it, and where it came from."""
     with tempfile.TemporaryDirectory(prefix="raykqi-code-") as temporary:
         copy = Path(temporary) / "code"

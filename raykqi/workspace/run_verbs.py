@@ -102,6 +102,13 @@ class RunVerbs(Inside):
         """How many runs there are."""
         return self._read(lambda: run_queries.count_runs(self._keeper.index, query))
 
+    def count_by_status(
+        self, *statuses: RunStatus, plan: str | Plan | Iterable[str | Plan] = (), since: datetime | str | None = None
+    ) -> dict[str, int]:
+        """How many runs there are of these states, or of each one."""
+        queries = {status: self.run_query(status=status, plan=plan, since=since) for status in statuses or STATUSES}
+        return {status: count for status, query in queries.items() if (count := self.count_runs(query))}
+
     def statuses(self, runs: NamedRun | Sequence[NamedRun]) -> dict[str, str]:
         """How far these runs have come, by their ids."""
         ids = self._whole_runs(runs)

@@ -1,0 +1,95 @@
+"""`raykqi plan apply`: from now on, data that matches is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.command import DryRun, command
+from cli.output import harmless
+from cli.plan_file import ParamOption, SetOption, parse_pairs, read_drafts
+from cli.plan_text import plan_record, show_runs
+from cli.run_text import new_run_record, say_if_nobody_serves, show_new_run
+from cli.session import Session
+from cli.values import show_count
+from raykqi.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from raykqi.importers.draft import Draft
+
+__all__ = ["drafts_of", "register"]
+
+
+def register(app: typer.Typer) -> None:
+    command(
+        app,
+        "apply",
+        examples="""
+        raykqi plan apply train.yaml --param epochs=20
+        raykqi plan apply pipeline.py
+        raykqi plan apply pipeline.py:train --replace
+        raykqi plan apply train.yaml --dry-run
+        """,
+    )(apply)
+
+
+def apply(
+    session: Session,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE[:FUNCTION]",
+            help="A plan file, or a Python file and which of its functions, or all; `-` reads a plan from stdin.",
+        ),
+    ],
+    variables: SetOption,
+    params: ParamOption,
+    replace: Annotated[bool, typer.Option("--replace", help="Switch off earlier plans of the same name.")] = False,
+    exist_ok: Annotated[
+        bool, typer.Option("--exist-ok", help="The same plan again is no error; its id is printed.")
+    ] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Take up plans; data that is there already and matches is run too. Prints their ids."""
+    drafts = drafts_of(file, variables, params)
+    for draft in drafts:
+        for warning in draft.warnings:
+            session.out.complain(harmless(f"warning: {warning}"))
+    with session.open() as workspace:
+        if dry_run:
+            made = {draft.definition.title: workspace.preview_apply(draft) for draft in drafts}
+        else:
+            plans = [workspace.apply(draft, replace=replace, exist_ok=exist_ok) for draft in drafts]
+            say_if_nobody_serves(session, workspace, workspace.runs(plan=plans, status="waiting", limit=1))
+    if dry_run:
+        if session.json:
+            session.out.json(
+                [{"title": title, "runs": [new_run_record(run) for run in runs]} for title, runs in made.items()]
+            )
+            return
+        for title, runs in made.items():
+            session.out.lines(show_new_run(session, run, {run.plan: title}) for run in runs)
+            session.out.note(f"{title} would make {show_count(len(runs), 'run')}; nothing was applied.")
+    elif session.json:
+        session.out.json([plan_record(plan) for plan in plans])
+    else:
+        for plan in plans:
+            session.out.line(plan.id)
+            session.out.note(f"{plan.title} is applied; its runs: {show_runs(plan) or 'none yet'}")
+
+
+def drafts_of(file: str, variables: list[str], params: list[str]) -> tuple[Draft, ...]:
+    """`file.py:function` is one function of the file."""
+    path, colon, name = file.rpartition(":")
+    if not colon or not path.endswith(".py") or Path(file).exists():
+        return read_drafts(file, variables, params)
+    from raykqi.importers.loading import load_functions
+
+    if variables:
+        raise InvalidInput("--set fills in plan files, not Python files", hint="Use --param.")
+    functions = {function.name: function for function in load_functions(Path(path))}
+    if name not in functions:
+        raise InvalidInput(f"{path} has no function {name!r} with @raykqi.plan", hint=f"It has {', '.join(functions)}.")
+    return (functions[name].draft(params=parse_pairs(params, "--param")),)
