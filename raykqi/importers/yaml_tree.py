@@ -55,14 +55,16 @@ def read_tree(text: str, source: str) -> tuple[Tree, dict[Where, int]]:
     """The one document of the text, and the line of each key and item."""
     if len(text) > MOST_BYTES:
         raise InvalidInput(f"{source}: {len(text):,} characters are too many for a plan file", hint="Shorten it.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{source}: it holds half a character", hint="Save the plan file as UTF-8 text.") from None
     grower = _Grower(source)
     try:
         for event in _events(text):
             grower.take(event)
     except yaml.YAMLError as error:
         raise _told(error, text, source) from None
-    except UnicodeEncodeError:
-        raise InvalidInput(f"{source}: it holds half a character", hint="Save the plan file as UTF-8 text.") from None
     return grower.root, grower.lines
 
 
