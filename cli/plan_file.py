@@ -27,11 +27,24 @@ ARCHIVES = (".tar", ".tar.gz", ".tgz")
 
 SetOption = Annotated[
     list[str],
-    typer.Option("--set", metavar="NAME=VALUE", help="Fill in ${NAME} in the plan file.", default_factory=list),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Fill in ${NAME} in the plan file.",
+        default_factory=list,
+        show_default=False,
+    ),
 ]
 ParamOption = Annotated[
     list[str],
-    typer.Option("--param", "-p", metavar="NAME=VALUE", help="Another value for a param.", default_factory=list),
+    typer.Option(
+        "--param",
+        "-p",
+        metavar="NAME=VALUE",
+        help="Another value for a param.",
+        default_factory=list,
+        show_default=False,
+    ),
 ]
 
 
@@ -90,6 +103,7 @@ def template(
             metavar="[FILE|IMAGE|-- COMMAND...]",
             help="A Python file, an image archive, or a command line after --; with -i the name of the image.",
             default_factory=list,
+            show_default=False,
         ),
     ],
     archive: Annotated[
