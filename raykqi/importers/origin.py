@@ -39,7 +39,7 @@ def read_source(field: Field, folder: Path | None) -> str:
 
 def _git(field: Field, text: str) -> str:
     found = _GIT.match(text)
-    if not found or found["scheme"] not in SCHEMES:
+    if not found or found["scheme"] not in SCHEMES or found["place"].rpartition("@")[2].startswith("-"):
         field.refuse(f"{quote(text)} is no git source", hint=f"Write it as {EXAMPLE}.")
     user = found["place"].split("/")[0].rpartition("@")[0]
     if ":" in user or (user and found["scheme"].startswith("http")):

@@ -252,6 +252,7 @@ WRONG = {
         "kept with the plan for ever",
         "",
     ),
+    "source that is an option": (f"{RUN}{INPUT}source: 'git+https://a.b/c@--upload-pack=x'\n", "is no git source", ""),
     "source that leaves": (f"{RUN}{INPUT}source: 'git+https://a.b/c#../x'\n", "leaves the repository", ""),
 }
 
