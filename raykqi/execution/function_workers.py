@@ -12,6 +12,7 @@ from pathlib import Path
 
 from raykqi.domain.order import Ended, Order
 from raykqi.execution.cgroup import Cgroup
+from raykqi.execution.folders import remove_folder
 from raykqi.execution.launchers.bubblewrap import NAMESPACE, bubblewrap_works, proc_arguments
 from raykqi.execution.launchers.launched import Launched
 from raykqi.execution.launchers.spawning import found_program, spawn
@@ -23,6 +24,7 @@ from raykqi.settings import Settings
 __all__ = ["FunctionWorkers", "Worker", "WorkerEnded"]
 
 MOST_IDLE = 4
+SAID = "said"  # what the process itself prints, outside of any call
 
 
 class WorkerEnded(Exception):
@@ -30,24 +32,26 @@ class WorkerEnded(Exception):
 
 
 class Worker:
-    def __init__(self, launched: Launched, requests: Connection, lifeline: int, said: Path) -> None:
+    """`folder` is its own, and goes with it: a call that breaks the process leaves things there."""
+
+    def __init__(self, launched: Launched, requests: Connection, lifeline: int, folder: Path) -> None:
         self._launched = launched
         self._requests = requests
         self._lifeline = lifeline
-        self._said = said
+        self._folder = folder
         self._ending = threading.Lock()
         self.is_over = False
 
-    def call(self, order: Order, settings: Settings, folder: Path, gpus: tuple[str, ...], node: str) -> Ended:
+    def call(self, order: Order, settings: Settings, gpus: tuple[str, ...], node: str) -> Ended:
         limit = order.definition.timeout
         patience = limit + order.definition.grace if limit else None
         try:
-            self._requests.send(([order], settings, str(folder), gpus, node))
+            self._requests.send(([order], settings, str(self._folder), gpus, node))
             is_answered = self._requests.poll(patience)
             (ended,) = self._requests.recv() if is_answered else (None,)
         except (EOFError, OSError) as error:
             code = self._launched.wait(None)
-            said = last_line(self._said)
+            said = last_line(self._folder / SAID)
             what = f"the process of the function ended with code {code}"
             raise WorkerEnded(f"{what}: {said}" if said else what) from error
         if ended is None:
@@ -71,7 +75,7 @@ class Worker:
                 self._launched.close()
                 self._requests.close()
                 os.close(self._lifeline)
-                self._said.unlink(missing_ok=True)
+                remove_folder(self._folder)
 
 
 class FunctionWorkers:
@@ -124,9 +128,9 @@ class FunctionWorkers:
     def _start(self, python: str, variables: dict[str, str]) -> Worker:
         ours, theirs = socket.socketpair()
         lifeline, held = os.pipe()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        said = self._folder / f"worker-{os.urandom(6).hex()}.log"
-        log = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        folder = self._folder / f"worker-{os.urandom(8).hex()}"
+        folder.mkdir(parents=True)
+        log = os.open(folder / SAID, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         around = [found_program("bwrap"), "--dev-bind", "/", "/", *proc_arguments(), *NAMESPACE, "--"]
         assignments = [f"{name}={value}" for name, value in variables.items()]
         child = [python, "-m", "raykqi.execution.function_child", str(theirs.fileno()), str(lifeline)]
@@ -150,4 +154,4 @@ class FunctionWorkers:
         if not is_nested:
             os.close(reader)
         launched = Launched(process, status=reader if is_nested else -1, cgroup=cgroup)
-        return Worker(launched, Connection(ours.detach()), held, said)
+        return Worker(launched, Connection(ours.detach()), held, folder)

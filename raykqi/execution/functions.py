@@ -48,7 +48,6 @@ INTERRUPTED = 130
 SMALL_LOG = 1 << 20
 SUCCESS, NOTHING = Exit(0), Usage()
 _loader = FunctionLoader()
-_numbers = iter(range(sys.maxsize))
 
 
 def run_functions(
@@ -61,7 +60,7 @@ def run_functions(
 ) -> list[Ended]:
     """How each of them ended. Never raises for what they do, but `os._exit` in one ends the process."""
     base = (Path(folder) if str(folder) else settings.cache_dir / "runs").absolute()
-    own = base / f"functions-{os.getpid()}-{next(_numbers)}"
+    own = base / f"functions-{os.urandom(8).hex()}"
     try:
         store = _store(orders[0].workspace, settings)
         own.mkdir(parents=True, exist_ok=True)
@@ -334,16 +333,23 @@ def _finish_log(call: _Call) -> list[Output]:
     """The log of a short call is one chunk, if it said anything; it is an output when the plan wants that."""
     attempt = call.order.attempt
     call.log.touch()
+    size = call.log.stat().st_size
     if call.watched:
         call.watched.finish()
-    elif size := call.log.stat().st_size:
+    elif size:
         shipper = LogShipper(call.store, attempt.run, attempt.number, call.log, timeout=call.settings.storage_timeout)
         if size < SMALL_LOG:
             call.store.put(chunk_key(attempt.run, attempt.number, 0), call.log.read_bytes())
         else:
             shipper.start()
             shipper.finish()
-    return [Output("(log)", call.order.log, call.log, "log")] if call.order.log else []
+    if not call.order.log:
+        return []
+    named = call.folder.with_suffix(".logs") / "log"
+    if size >= SMALL_LOG:
+        named.parent.mkdir()
+        call.log.rename(named)
+    return [Output("(log)", call.order.log, named if size >= SMALL_LOG else call.log, "log")]
 
 
 def _unsaid(_text: str) -> None:

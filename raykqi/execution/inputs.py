@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from raykqi.execution.folders import remove_folder
+from raykqi.execution.waiting import looks, try_lock
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import Store
 from raykqi.storage.materialise import materialise
@@ -42,28 +43,31 @@ class SharedTrees:
     def place(self, tree_hash: str, progress: Progress | None = None) -> Path | None:
         """Where the tree lies for as long as this is open; None when it is too large to be kept."""
         own = self.folder / tree_hash
-        own.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(OSError):
-            os.utime(own)
-        lock = self._lock(own, fcntl.LOCK_SH)
         tree = own / "tree"
-        if tree.is_dir():
+        check = (lambda: progress.advance(0, 0)) if progress else (lambda: None)
+        listing: Tree | None = None
+        for _ in looks(check):
+            lock = self._lock(own, fcntl.LOCK_SH)
+            if lock is not None and tree.is_dir():
+                with contextlib.suppress(OSError):
+                    os.utime(own)
+                self._locks.append(lock)
+                return tree
+            if lock is not None:
+                os.close(lock)
+            listing = listing or read_tree(self._store, tree_hash)
+            if listing.ref.size > self._settings.cache_bytes // LARGEST_PART:
+                return None
+            lock = self._lock(own, fcntl.LOCK_EX)
+            if lock is None:
+                continue  # another run makes it, or has made it just now and holds it
             self._locks.append(lock)
-            return tree
-        os.close(lock)
-        listing = read_tree(self._store, tree_hash)
-        if listing.ref.size > self._settings.cache_bytes // LARGEST_PART:
-            return None
-        lock = self._lock(own, fcntl.LOCK_EX)
-        try:
             if not tree.is_dir():
                 self._make(listing, own, progress)
             fcntl.flock(lock, fcntl.LOCK_SH)
-        except BaseException:
-            os.close(lock)
-            raise
-        self._locks.append(lock)
-        return tree if tree.is_dir() else self.place(tree_hash, progress)
+            if tree.is_dir():
+                return tree
+        raise AssertionError
 
     def _make(self, listing: Tree, own: Path, progress: Progress | None) -> None:
         self._make_room(listing.ref.size, own)
@@ -88,16 +92,17 @@ class SharedTrees:
                     size = folder / "size"
                     yield folder.stat().st_mtime, int(size.read_text()) if size.exists() else 0, folder
 
-    def _lock(self, own: Path, kind: int) -> int:
-        """The file is never deleted while it is locked, but may be before: then lock the new one."""
-        while True:
-            own.mkdir(parents=True, exist_ok=True)
-            file = os.open(own / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(file, kind)
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(file), os.stat(own / "lock")):
-                    return file
-            os.close(file)
+    def _lock(self, own: Path, kind: int) -> int | None:
+        """None when it cannot be had now. The file is never deleted by others while it is locked."""
+        own.mkdir(parents=True, exist_ok=True)
+        lock = try_lock(own / "lock", kind)
+        if lock is None:
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock), os.stat(own / "lock")):
+                return lock
+        os.close(lock)
+        return None
 
 
 def write_private(store: Store, tree_hash: str, target: Path, settings: Settings, progress: Progress | None) -> None:

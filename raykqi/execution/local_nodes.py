@@ -146,7 +146,7 @@ class LocalNodes:
 
     def _work(self, order: Order, gpus: tuple[str, ...]) -> _Work:
         if order.definition.function:
-            return _FunctionWork(order, self._settings, self._folder, self._workers, gpus, self._node, self._tell)
+            return _FunctionWork(order, self._settings, self._workers, gpus, self._node, self._tell)
         return Supervisor(order, self._settings, folder=self._folder, report=self._tell, gpus=gpus, node=self._node)
 
     def _carry_out(self, order: Order, work: _Work, gpus: tuple[str, ...]) -> None:
@@ -188,7 +188,6 @@ class _FunctionWork:
         self,
         order: Order,
         settings: Settings,
-        folder: Path,
         workers: FunctionWorkers,
         gpus: tuple[str, ...],
         node: str,
@@ -196,7 +195,6 @@ class _FunctionWork:
     ) -> None:
         self._order = order
         self._settings = settings
-        self._folder = folder
         self._workers = workers
         self._gpus = gpus
         self._node = node
@@ -215,7 +213,7 @@ class _FunctionWork:
         is_usable = False
         try:
             with self._stopping.telling(lambda: self._interrupt(worker)):
-                ended = worker.call(self._order, self._settings, self._folder, self._gpus, self._node)
+                ended = worker.call(self._order, self._settings, self._gpus, self._node)
             is_usable = not self._stopping.is_wanted
         except WorkerEnded as error:
             if self._stopping.is_wanted:

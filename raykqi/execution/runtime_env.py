@@ -23,6 +23,7 @@ from raykqi.errors import InvalidInput, RaykqiError
 from raykqi.execution.folders import remove_folder
 from raykqi.execution.launchers.spawning import SYSTEM_PATH
 from raykqi.execution.stopping import Stopping
+from raykqi.execution.waiting import wait_for_lock
 
 __all__ = ["SetUpFailed", "environment_programs", "environment_variables"]
 
@@ -116,10 +117,8 @@ def run(command: Sequence[str], env: Mapping[str, str], stopping: Stopping) -> N
 def locked(file: Path, stopping: Stopping) -> Iterator[None]:
     """Waits for another run that makes the same environment."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = wait_for_lock(file, fcntl.LOCK_EX, stopping.check)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        stopping.check()
         yield
     finally:
         os.close(lock)

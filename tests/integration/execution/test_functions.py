@@ -179,3 +179,14 @@ def test_another_code_in_the_same_process_is_another_module(node: Node, tmp_path
         return node.files(ended)["a"]
 
     assert [answer("one"), answer("two")] == [b"one", b"two"]
+
+
+def test_a_long_log_of_a_function_is_whole(node: Node, tmp_path: Path) -> None:
+    code = {"talker.py": b"def talk(model):\n    for line in range(40000): print('x' * 49)\n"}
+    order = node.order(function="talker:talk", code=code, log="new-log")
+
+    (ended,) = run_functions([order], node.settings, folder=tmp_path / "runs")
+
+    assert ended.exit == Exit(0)
+    assert len(node.log(ended)) == 2_000_000
+    assert {path: len(data) for path, data in node.files(ended, "new-log").items()} == {"log": 2_000_000}
