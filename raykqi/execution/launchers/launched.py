@@ -125,7 +125,8 @@ class Launched:
         with self._lock:
             if self.code is not None:
                 return
-            for pid in reversed(self.processes()):
+            # With its first process a namespace goes as a whole; elsewhere parents first, or they would tell of it.
+            for pid in [self._init] if self._init else self.processes():
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             self._process.kill()
