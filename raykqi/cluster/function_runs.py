@@ -14,11 +14,12 @@ from typing import Any
 
 import msgspec
 import ray
-from ray.exceptions import OutOfMemoryError, WorkerCrashedError
+from ray.exceptions import OutOfMemoryError, TaskCancelledError, WorkerCrashedError
 
 from raykqi.cluster.function_task import Begun, decode_ended, function_task, interrupt, last_begun, same_worker
 from raykqi.cluster.losses import never_began, why_lost
 from raykqi.cluster.reporting import Reporting
+from raykqi.cluster.shapes import node_ids
 from raykqi.domain.order import Attempt, Ended, Lost, Order, Report, Running
 from raykqi.domain.resources import Resources
 from raykqi.domain.run import Exit
@@ -32,6 +33,7 @@ FEWEST_TASKS = 4  # under way for each plan, even if no node seems to have room:
 TOO_SLOW = 1.0  # seconds of one run, so that others shall not wait for it
 SMOOTHING = 0.3
 FORGETTING = 0.95
+DEATHS = (WorkerCrashedError, OutOfMemoryError, TaskCancelledError)
 ASKING = 30.0  # seconds for a node to say what a dead worker was at
 
 
@@ -86,7 +88,7 @@ class FunctionRuns:
         reporting: Reporting,
         *,
         slots: Callable[[Resources], int],
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        spawn: Callable[[Coroutine[Any, Any, Any]], object],
     ) -> None:
         self._settings = settings
         self._folder = folder
@@ -171,10 +173,10 @@ class FunctionRuns:
         """Nothing was heard of the task's orders: each is told to its end here, or runs again by itself."""
         reason = never_began(failure)
         killer = -1
-        if batch.begun is not None and len(batch.orders) == 1:
-            self._spawn(self._clear_after(batch.begun))
-        elif batch.begun is not None:
-            killer = await self._last_begun(batch.begun, failure)
+        if len(batch.orders) > 1:
+            killer = await self._last_begun(batch, failure)
+        elif isinstance(failure, DEATHS):
+            self._spawn(self._clear_after(batch))
         for at, order in enumerate(batch.orders):
             attempt = order.attempt
             self._batches.pop(attempt, None)
@@ -187,17 +189,17 @@ class FunctionRuns:
             else:
                 batch.lane.alone[attempt] = order
 
-    async def _last_begun(self, begun: Begun, failure: BaseException) -> int:
+    async def _last_begun(self, batch: Batch, failure: BaseException) -> int:
         """Whose call took the worker with it; -1 when nobody's did or nobody knows, and all run again."""
-        with suppress(Exception):
-            last = int(await asyncio.wait_for(last_begun(self._folder, begun), ASKING))
-            if isinstance(failure, WorkerCrashedError | OutOfMemoryError):
-                return last
-        return -1
+        last = await self._clear_after(batch)
+        return last if isinstance(failure, WorkerCrashedError | OutOfMemoryError) else -1
 
-    async def _clear_after(self, begun: Begun) -> None:
-        with suppress(Exception):
-            await last_begun(self._folder, begun)
+    async def _clear_after(self, batch: Batch) -> int:
+        """A worker may die before it could say on which node it is: then all are asked."""
+        asked = [batch.begun.node_id] if batch.begun else await asyncio.to_thread(node_ids)
+        answers = [asyncio.wait_for(last_begun(batch.orders, self._folder, node), ASKING) for node in asked]
+        found = await asyncio.gather(*answers, return_exceptions=True)
+        return max([answer for answer in found if isinstance(answer, int)], default=-1)
 
     async def _end(self, attempt: Attempt, otherwise: Report) -> None:
         self._reporting.tell(await self._reporting.end(attempt, otherwise))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -45,10 +45,12 @@ def carry_out(orders: bytes, settings: Settings, folder: str) -> Iterator[Begun 
     yield begun
     _stops[:] = [_stop_file(order.attempt, folder) for order in parsed]
     forget_environment(_needed(parsed[0]))
+    own = _own_folder(parsed[0], folder)
     try:
-        ended = run_functions(parsed, settings, folder=folder, gpus=gpus_here(), node=begun.node)
+        ended = run_functions(parsed, settings, folder=own, gpus=gpus_here(), node=begun.node)
     finally:
         _stops.clear()
+        remove_folder(own)
     yield msgspec.msgpack.encode(ended)
 
 
@@ -72,18 +74,18 @@ def same_worker(order: Order) -> tuple[object, ...]:
     return (order.plan, msgspec.msgpack.encode(order.resources, order="deterministic"))
 
 
-def last_begun(folder: str, begun: Begun) -> Any:
-    """Which order of its task a worker that died had begun last, from 0; what it left on the node is removed."""
-    return _on_node(begun, _last_begun, folder, begun.pid)
+def last_begun(orders: Sequence[Order], folder: str, node_id: str) -> Any:
+    """Which of a dead task's orders it had begun last, from 0; what it left on the node is removed."""
+    return _on_node(node_id, _last_begun, _own_folder(orders[0], folder))
 
 
 def interrupt(attempt: Attempt, folder: str, begun: Begun) -> Any:
     """Raise KeyboardInterrupt in a running function. Ray's own cancel would also throw away what it then returns."""
-    return _on_node(begun, _interrupt, _stop_file(attempt, folder), begun.pid)
+    return _on_node(begun.node_id, _interrupt, _stop_file(attempt, folder), begun.pid)
 
 
-def _on_node(begun: Begun, work: Callable[..., object], *arguments: object) -> Any:
-    here = NodeAffinitySchedulingStrategy(begun.node_id, soft=False)
+def _on_node(node_id: str, work: Callable[..., object], *arguments: object) -> Any:
+    here = NodeAffinitySchedulingStrategy(node_id, soft=False)
     return _remote(work).options(num_cpus=0, max_retries=0, scheduling_strategy=here, name="raykqi").remote(*arguments)
 
 
@@ -93,12 +95,15 @@ def _remote(function: Callable[..., object]) -> Any:
     return ray.remote(function)
 
 
-def _last_begun(folder: str, pid: int) -> int:
-    """Calls are made in turn, each in a folder of its own, which is named by its place."""
-    left = sorted(Path(folder).glob(f"functions-{pid}-*"), key=lambda path: path.stat().st_mtime)
-    calls = [int(path.name) for path in left[-1].iterdir() if path.name.isdecimal()] if left else []
-    for path in left:
-        remove_folder(path)
+def _own_folder(first: Order, folder: str) -> Path:
+    """Where a task works: to be found by who only knows its orders."""
+    return Path(folder, f"task-{first.attempt.run}-{first.attempt.number}")
+
+
+def _last_begun(own: Path) -> int:
+    """Calls are made in turn, each in a folder that is named by its place."""
+    calls = [int(path.name) for path in own.glob("*/*") if path.name.isdecimal()]
+    remove_folder(own)
     return max(calls, default=-1)
 
 

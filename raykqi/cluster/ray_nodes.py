@@ -38,7 +38,7 @@ class RayNodes:
         self._reporting = Reporting(settings, workspace or settings.workspace or "")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="ray-nodes", daemon=True)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._commands = CommandRuns(settings, folder, self._reporting, spawn=self._spawn)
         self._functions = FunctionRuns(settings, folder, self._reporting, slots=self._slots, spawn=self._spawn)
 
@@ -120,7 +120,7 @@ class RayNodes:
     def _soon(self, act: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(act)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

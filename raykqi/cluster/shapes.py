@@ -10,7 +10,7 @@ import ray
 from raykqi.domain.order import NodeShape
 from raykqi.domain.resources import WHOLE, Resources
 
-__all__ = ["node_shapes", "slots", "this_node", "to_shape"]
+__all__ = ["node_ids", "node_shapes", "slots", "this_node", "to_shape"]
 
 ACCELERATOR = "accelerator_type:"
 MOST_SLOTS = 1024
@@ -19,6 +19,11 @@ MOST_SLOTS = 1024
 def node_shapes() -> tuple[NodeShape, ...]:
     """The nodes that are alive now."""
     return tuple(sorted((to_shape(node) for node in _nodes() if node["Alive"]), key=lambda shape: shape.name))
+
+
+def node_ids() -> list[str]:
+    """Ray's names of the nodes that are alive now."""
+    return [node["NodeID"] for node in _nodes() if node["Alive"]]
 
 
 def this_node() -> str:

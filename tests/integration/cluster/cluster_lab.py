@@ -24,7 +24,7 @@ from raykqi.storage.trees import read_tree
 
 __all__ = ["ClusterLab", "alive", "still_there", "until"]
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 SMALL = Resources(cpu=1000, memory=0)
 _ids = IdMaker(SystemClock())
 

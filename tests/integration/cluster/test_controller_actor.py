@@ -24,7 +24,7 @@ def pid_when_it_answers() -> int:
         return 0
 
 
-def test_it_is_there_once_comes_back_after_a_kill_and_stays_away_after_a_stop(ray_here: None, tmp_path: Path) -> None:
+def test_it_is_there_once_comes_back_after_a_kill_and_stays_away_after_a_stop(ray_here: str, tmp_path: Path) -> None:
     first = start_controller(COUNTER, {"folder": str(tmp_path), "name": "lab"})
     start_controller(COUNTER, {"folder": str(tmp_path), "name": "another"})
     assert ray.get(first.call.remote("add", 2, 3)) == 5
@@ -41,6 +41,6 @@ def test_it_is_there_once_comes_back_after_a_kill_and_stays_away_after_a_stop(ra
         find_controller()
 
 
-def test_what_keeps_it_from_serving_is_raised_where_it_is_started(ray_here: None) -> None:
+def test_what_keeps_it_from_serving_is_raised_where_it_is_started(ray_here: str) -> None:
     with pytest.raises(RayError, match="owned by somebody else"):
         start_controller("tests.integration.cluster.serving_counter:refuse", {}, name="raykqi-controller-refused")
