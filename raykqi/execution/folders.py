@@ -28,20 +28,20 @@ class Folders:
 
     @property
     def code(self) -> Path:
-        return self.root / "work" / "code"
+        return self.root / "own" / "code"
 
     @property
     def home(self) -> Path:
-        return self.root / "work" / "home"
+        return self.root / "own" / "home"
 
     @property
     def temporary(self) -> Path:
-        return self.root / "work" / "tmp"
+        return self.root / "own" / "tmp"
 
     @property
     def progress(self) -> Path:
         """A folder with the one file to which user code writes how far it is."""
-        return self.root / "work" / "progress"
+        return self.root / "own" / "progress"
 
     @property
     def log(self) -> Path:

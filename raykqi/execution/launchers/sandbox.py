@@ -35,7 +35,7 @@ class SandboxLauncher:
         return True
 
     def seen(self, wanted: str, place: Path) -> str:
-        return wanted or f"{OWN_ROOT}/{place.parent.name}/{place.name}".replace("/work/", "/")
+        return wanted or f"{OWN_ROOT}/{place.parent.name}/{place.name}".replace("/own/", "/")
 
     def launch(self, job: Job) -> Launched:
         if not bubblewrap_works():

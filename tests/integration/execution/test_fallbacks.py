@@ -51,7 +51,7 @@ def test_a_stopped_command_may_tidy_up(poor_node: Node) -> None:
     script = "trap 'echo saved > {outputs.model}/a; exit 0' TERM; echo > $RAYKQI_PROGRESS; while :; do sleep 0.05; done"
     order = poor_node.order("sh", "-c", script)
     run = Background(poor_node, order)
-    progress = poor_node.folder / "runs" / f"{order.attempt.run}-1" / "work" / "progress" / "progress"
+    progress = poor_node.folder / "runs" / f"{order.attempt.run}-1" / "own" / "progress" / "progress"
     eventually(progress.exists)
 
     run.supervisor.stop(30.0)
