@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-STOP = "stop"
-EACH = 1.0  # seconds between two looks where no change was told of
+STOP, CHANGED, NOTHING = "stop", "changed", ""
+EACH = 5.0  # seconds between two looks whether what runs plans is still well
 WAITING_SHOWN = 10
 
 Address = Annotated[
@@ -95,9 +95,9 @@ def up(
         with serving as served, _until_signalled(lambda: changes.put(STOP)):
             line.clear()
             _announce(session, workspace, served)
-            with workspace.watching(lambda: changes.put("")):
-                while _next(changes) != STOP:
-                    news.look()
+            with workspace.watching(lambda: changes.put(CHANGED)):
+                while (told := _next(changes)) != STOP:
+                    news.look() if told == CHANGED else served.check()
             line.clear()
             _farewell(session, served)
 
@@ -223,10 +223,10 @@ def _next(changes: queue.SimpleQueue[str]) -> str:
     """What is to be done; many changes in a row count once."""
     try:
         told = changes.get(timeout=EACH)
-        while told != STOP:
-            told = changes.get_nowait()
     except queue.Empty:
-        return ""
+        return NOTHING
+    while told != STOP and not changes.empty():
+        told = changes.get()
     return told
 
 

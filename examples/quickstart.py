@@ -1,24 +1,27 @@
-"""The first minute with raykqi: push a directory, make something of it, find it, pull it back, see where it came from.
+"""The first minute with raykqi: three plans that run by themselves when data is pushed, and where a result came from.
 
     make quickstart        or        python -m examples.quickstart
 
-Everything happens in ./.quickstart, which is made anew each time.
+The plans are in examples/digits.py. Everything happens in ./.quickstart, which is made anew each time.
 """
 
 from __future__ import annotations
 
-import csv
+import importlib.util
+import json
 import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import raykqi
+from examples import digits
 
 HERE = Path(".quickstart")
-SOURCE = Path(__file__).resolve().parent.parent / "docs"
 COLOURED = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+MARKS = {"done": "✔", "failed": "✘"}
 
 
 def main() -> None:
@@ -32,73 +35,86 @@ def main() -> None:
 
     with raykqi.open(url) as ws:
         step(
-            "Push a real directory with its tags: here, raykqi's documentation",
-            "raykqi data push docs -n -t type:documents …",
+            "Plans say which data makes what run: here Python functions, else any command in YAML",
+            "raykqi plan apply examples/digits.py",
         )
-        documents = ws.push(SOURCE, ["type:documents", "language:en"], name=True)
+        ws.apply(digits.prepare)
+        for gamma in (0.01, 0.05):
+            ws.apply(digits.train, params={"gamma": gamma})
+        ws.apply(digits.evaluate)
         say(
-            f"data {documents.id}: {documents.tree.files} files, "
-            f"{documents.tree.size:,} bytes, in one step, verified by hash"
+            "prepare   takes type:digits                         makes type:dataset split:train and split:test\n"
+            "train     takes type:dataset split:train            makes type:model; applied with two values of gamma\n"
+            "evaluate  takes type:model, type:dataset split:test makes type:metrics"
         )
-        again = ws.push(SOURCE, ["type:documents", "language:en", "copy:yes"])
-        say(f"data {again.id}: the same bytes once more, stored once (tree {again.tree.hash[:12]} both times)")
 
-        step("Make something of it, and say what it was made of", "raykqi data push counts --from documents=ID …")
-        counts = ws.push(count_words(), ["type:statistics", "単位:語"], name=True, inputs={"documents": documents.id})
-        report = ws.push(write_report(), ["type:report"], name=True, inputs={"counts": counts.id})
-        say(f"data {counts.id} of {documents.id}\ndata {report.id} of {counts.id}")
+        step(
+            "Push real handwritten digits: that is all that starts the plans",
+            "raykqi data push digits.csv.gz -t type:digits",
+        )
+        scans = ws.push(handwritten_digits(), ["type:digits", "source:uci"], name=True)
+        say(f"data {scans.id}: {scans.tree.size:,} bytes, and {len(ws.runs(status='waiting'))} run waits for it")
 
-        step("Tag, and find by tags", "raykqi data tag ID --add stage:reviewed; raykqi data find -t …")
-        ws.tag([counts.id, report.id], add=["stage:reviewed"])
-        for data in ws.find("stage:reviewed", "!type:documents"):
-            say(f"found {data.id}  {' '.join(map(str, data.tags))}")
+        step("Run what waits, and what comes of it, on Ray (`raykqi up` does so for good)", "raykqi work")
+        finished = ws.work(timeout=120, tick=(tick := progress(ws)))
+        tick()
+        say("nothing is left to run" if finished else "not all has ended: `raykqi run find` says why")
 
-        step("Pull: what was pushed is what comes back", f"raykqi data pull {documents.id[:13]} …")
-        ws.pull(documents.id, HERE / "pulled")
-        files = [path for path in SOURCE.rglob("*") if path.is_file()]
-        same = all((HERE / "pulled" / path.relative_to(SOURCE)).read_bytes() == path.read_bytes() for path in files)
-        say(f"{documents.tree.files} files verified while they were written; equal to the source: {same}")
+        step("What came out?", "raykqi data find -t type:metrics")
+        results = [(json.loads(read(ws, data, "metrics.json")), data) for data in ws.find("type:metrics")]
+        results.sort(key=lambda result: result[0]["accuracy"])
+        for metrics, data in results:
+            accuracy = f"accuracy {metrics['accuracy']:.4f} on {metrics['digits']} digits it never saw"
+            say(f"gamma {metrics['gamma']:<6}  {accuracy}   data {data.id}")
+        best = results[-1][1]
 
-        step("Where did the report come from?", f"raykqi lineage show {report.id[:13]} -o lineage.svg")
-        lineage = ws.lineage(report.id)
+        step("Where did the best of them come from?", f"raykqi lineage show {best.id[:18]} -o lineage.svg")
+        lineage = ws.lineage(best.id, way="up")
         say(raykqi.draw(lineage))
         (HERE / "lineage.svg").write_text(raykqi.draw(lineage, "svg"), encoding="utf-8")
         say(f"the picture: {HERE / 'lineage.svg'}")
 
         step("Is everything as promised?", "raykqi fsck")
         say("clean" if ws.fsck(deep=True).clean else "something is wrong: run `raykqi fsck`")
+        run = ws.runs(plan="evaluate", limit=1)[0]
 
     print(
         f"\nDone in {time.perf_counter() - began:.1f} s. Next, in this workspace:\n"
         f"  . .venv/bin/activate; export RAYKQI_WORKSPACE={url}\n"
-        f"  raykqi data find                          what is there\n"
-        f"  raykqi lineage show {report.id[:18]}    the same lineage in the terminal\n"
-        f"  raykqi data rm {again.id[:18]} --reason 'a copy' && raykqi gc --dry-run\n"
-        f"  raykqi doctor                             is all well\n"
+        f"  raykqi run find                           what was run\n"
+        f"  raykqi run show {run.id[:18]}        one run: its data, why it ran, what it took\n"
+        f"  raykqi run logs {run.id[:18]}        what it said\n"
+        f"  raykqi plan graph                         which plan feeds which\n"
+        f"  raykqi data tag {scans.id[:18]} --remove type:digits --add type:digits --dry-run\n"
         f"  raykqi --help                             everything else; guides are in docs/guide"
     )
 
 
-def count_words() -> Path:
-    """A table of the documents and their words."""
-    folder = HERE / "counts"
-    folder.mkdir()
-    with (folder / "words.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(["file", "words"])
-        for path in sorted(SOURCE.rglob("*.md")):
-            table.writerow([path.relative_to(SOURCE), len(path.read_text(encoding="utf-8").split())])
-    return folder
+def handwritten_digits() -> Path:
+    """1,797 digits that 43 people wrote, from the UCI repository, as scikit-learn brings them along."""
+    found = importlib.util.find_spec("sklearn")
+    if found is None or found.origin is None:
+        sys.exit("The quickstart needs scikit-learn: pip install scikit-learn")
+    return Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
 
 
-def write_report() -> Path:
-    folder = HERE / "report"
-    folder.mkdir()
-    with (HERE / "counts" / "words.csv").open(encoding="utf-8") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: -int(row["words"]))
-    lines = [f"- {row['file']}: {row['words']}" for row in rows[:5]]
-    (folder / "report.md").write_text("# The longest documents\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    return folder
+def progress(ws: raykqi.Workspace) -> Callable[[], None]:
+    """Says what has become of each run since the last time."""
+    told: dict[str, str] = {}
+
+    def tick() -> None:
+        for run in ws.runs(oldest_first=True):
+            state = run.status if run.status in MARKS else "" if run.status == "waiting" else "running"
+            if state and told.get(run.id) != state:
+                told[run.id] = state
+                took = f"  {run.usage.wall:.1f} s" if run.usage else ""
+                say(f"{MARKS.get(state, '▶')} {run.title:9} {state:8}{took}{f'  {run.reason}' if run.reason else ''}")
+
+    return tick
+
+
+def read(ws: raykqi.Workspace, data: raykqi.Data, path: str) -> bytes:
+    return b"".join(ws.cat(data, path))
 
 
 def step(title: str, command: str) -> None:
@@ -106,7 +122,7 @@ def step(title: str, command: str) -> None:
 
 
 def say(text: str) -> None:
-    print("\n".join(f"  {line}" for line in text.splitlines()))
+    print("\n".join(f"  {line}" for line in text.splitlines()), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from raykqi.catalog.adjacency import ALL, Adjacency, Reached
 from raykqi.catalog.index import Index, utc
 from raykqi.domain.lineage import Ancestries, DataNode, Edge, Lineage, RunNode, Tombstone
+from raykqi.domain.plan import Definition
 from raykqi.domain.tags import Tag
 from raykqi.errors import UnknownId
 
@@ -29,8 +31,10 @@ _DATA = """
     FROM data WHERE number IN (SELECT unnest($numbers::BIGINT[])) ORDER BY number
 """
 _RUNS = """
-    SELECT number, id::VARCHAR, project, plan, status, created, updated, creator
-    FROM run WHERE number IN (SELECT unnest($numbers::BIGINT[])) ORDER BY number
+    SELECT r.number, r.id::VARCHAR, r.project, r.plan, r.status, r.created, r.updated, r.creator, p.name,
+           CASE WHEN p.name = '' THEN p.definition END
+    FROM run r LEFT JOIN plan p ON p.id = r.plan
+    WHERE r.number IN (SELECT unnest($numbers::BIGINT[])) ORDER BY r.number
 """
 _TOMBSTONES = """
     SELECT data, kind, ended_at, ended_by, reason FROM tombstone
@@ -187,7 +191,7 @@ class LineageReader:
 
 
 def _run_node(row: tuple[object, ...]) -> RunNode:
-    _, id_, project, plan, status, created, updated, creator = row
+    _, id_, project, plan, status, created, updated, creator, name, definition = row
     return msgspec.convert(
         {
             "id": id_,
@@ -197,9 +201,15 @@ def _run_node(row: tuple[object, ...]) -> RunNode:
             "created": utc(created),  # type: ignore[arg-type]
             "updated": utc(updated),  # type: ignore[arg-type]
             "creator": creator,
+            "title": name or (_title(str(definition)) if definition else ""),
         },
         RunNode,
     )
+
+
+@lru_cache(maxsize=1_024)
+def _title(definition: str) -> str:
+    return msgspec.json.decode(definition, type=Definition).title
 
 
 def _naive(moment: datetime) -> datetime:

@@ -30,6 +30,8 @@ class DataNode(msgspec.Struct, frozen=True):
 
 
 class RunNode(msgspec.Struct, frozen=True):
+    """`title` is what people call the plan."""
+
     id: str
     project: str
     plan: str
@@ -37,6 +39,11 @@ class RunNode(msgspec.Struct, frozen=True):
     created: datetime
     updated: datetime
     creator: str
+    title: str = ""
+
+    @property
+    def shown(self) -> str:
+        return self.title or self.plan
 
 
 class Edge(msgspec.Struct, frozen=True):

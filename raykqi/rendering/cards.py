@@ -92,16 +92,16 @@ class RunPill:
     def __init__(self, node: RunNode, short: str) -> None:
         self._node = node
         self._state = f"{node.status} · {short}"
-        needed = max(em_width(clean(node.plan)) * PLAN_SIZE, em_width(self._state) * FACTS_SIZE)
+        needed = max(em_width(clean(node.shown)) * PLAN_SIZE, em_width(self._state) * FACTS_SIZE)
         self.width = min(WIDEST - 24, max(120.0, ceil(needed) + 1 + DOT_ROOM))
 
     def draw(self, width: float) -> list[str]:
         node, room = self._node, width - DOT_ROOM
         return [
-            _title(f"run {node.id}", f"plan {node.plan}", node.status, f"by {node.creator}"),
+            _title(f"run {node.id}", f"plan {node.shown}", node.status, f"by {node.creator}"),
             f'<rect class="frame" width="{number(width)}" height="46" rx="23"/>',
             '<circle class="dot" cx="20" cy="23" r="4.5"/>',
-            text(33, 21, "plan", clip(node.plan, room / PLAN_SIZE) or "—"),
+            text(33, 21, "plan", clip(node.shown, room / PLAN_SIZE) or "—"),
             text(33, 35.5, "facts", clip(self._state, room / FACTS_SIZE)),
         ]
 

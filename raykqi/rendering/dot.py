@@ -69,7 +69,7 @@ def _data_rows(node: DataNode, short: str) -> list[str]:
 
 def _run_rows(node: RunNode, short: str) -> list[str]:
     return [
-        _bold(node.plan),
+        _bold(node.shown),
         f'<FONT COLOR="{RUN_COLOURS[node.status]}">●</FONT> {_small(f"{node.status} · {short}", LIGHT.muted)}',
     ]
 

@@ -34,7 +34,7 @@ def to_mermaid(lineage: Lineage) -> str:
         label = _label(*_data_lines(data, short[data.id]), *(["…"] if data.id in cut else []))
         lines.append(f'  {names[data.id]}["{label}"]:::{"start" if data.id in start else data.status}')
     for run in lineage.runs:
-        label = _label(run.plan, f"{run.status} · {short[run.id]}", *(["…"] if run.id in cut else []))
+        label = _label(run.shown, f"{run.status} · {short[run.id]}", *(["…"] if run.id in cut else []))
         style = "start" if run.id in start else f"run_{run.status}"
         lines.append(f'  {names[run.id]}(["{label}"]):::{style}')
     edges = [edge for edge in lineage.edges if edge.source in names and edge.target in names]

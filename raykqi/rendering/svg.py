@@ -84,7 +84,7 @@ def _compose(lineage: Lineage) -> Picture:
 
 
 def _headings(lineage: Lineage) -> tuple[str, str]:
-    names = {node.id: title_of(node) for node in lineage.data} | {node.id: node.plan for node in lineage.runs}
+    names = {node.id: title_of(node) for node in lineage.data} | {node.id: node.shown for node in lineage.runs}
     asked = [clip(names.get(start, start), 30) for start in lineage.start[:3]]
     more = f" and {len(lineage.start) - 3} more" if len(lineage.start) > 3 else ""
     runs = "1 run" if len(lineage.runs) == 1 else f"{len(lineage.runs):,} runs"

@@ -84,7 +84,7 @@ def ancestries_to_rows(ancestries: Ancestries) -> list[DifferenceRow]:
 
 def _words(node: DataNode | RunNode) -> tuple[Literal["data", "run"], str, str, tuple[str, ...]]:
     if isinstance(node, RunNode):
-        return "run", clean(node.plan), node.status, ()
+        return "run", clean(node.shown), node.status, ()
     return "data", title_of(node), state_of(node), tuple(clean(str(tag)) for tag in other_tags(node))
 
 

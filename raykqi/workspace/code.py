@@ -32,7 +32,9 @@ def capture_code(draft: Draft, parts: Parts, upload: Upload) -> Code | None:
         controller.refresh()
         data = parts.keeper.sound(lambda: code_with_tree(parts.keeper.index, tree.hash))
         if not data:
-            data = upload.push_code(folder, source or draft.definition.title).id
+            data = upload.push_code(
+                folder, source or draft.definition.function.partition(":")[0] or draft.definition.title
+            ).id
     return Code(tree.hash, data, source)
 
 

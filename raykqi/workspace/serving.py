@@ -33,6 +33,10 @@ class Serving:
         """How many attempts are under way."""
         return self.server.running
 
+    def check(self) -> None:
+        """Raises what made it stop to run plans, if anything did."""
+        self.server.drain(0)
+
     def drain(
         self, timeout: float | None = None, *, tick: Callable[[], None] | None = None, every: float = 0.5
     ) -> bool:
