@@ -15,8 +15,8 @@ from cli.values import show_duration, show_local, show_size
 from raykqi.domain.run import ENDED
 
 if TYPE_CHECKING:
+    from raykqi.domain.beat import Beat
     from raykqi.domain.run import Exit, Run, Usage
-    from raykqi.execution.beat import Beat
 
 __all__ = ["register"]
 

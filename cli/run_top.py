@@ -21,8 +21,8 @@ from cli.values import short_ids, show_duration, show_size
 from raykqi.domain.run import LIVE
 
 if TYPE_CHECKING:
+    from raykqi.domain.beat import Beat
     from raykqi.domain.run import Run
-    from raykqi.execution.beat import Beat
     from raykqi.workspace import Workspace
 
 __all__ = ["register"]

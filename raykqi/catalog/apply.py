@@ -11,8 +11,8 @@ from raykqi.catalog import apply_data, apply_runs  # noqa: F401  they register t
 from raykqi.catalog.folding import Fold
 from raykqi.catalog.index import Position
 from raykqi.catalog.matched import match_all
+from raykqi.catalog.memory import Memory
 from raykqi.catalog.ports import Ports
-from raykqi.catalog.rounds import Memory
 from raykqi.domain.events import Event
 
 __all__ = ["apply_events", "derive", "sort_postings"]

@@ -27,7 +27,7 @@ from raykqi.domain.events import (
 from raykqi.domain.plan import PlanInput, PlanOutput, PlanSettings
 from raykqi.domain.tags import Tag
 
-__all__: list[str] = []
+__all__ = []
 
 
 @fold.register

@@ -8,7 +8,8 @@ from functools import singledispatch
 import duckdb
 
 from raykqi.catalog.index import Position
-from raykqi.catalog.rounds import Memory, Round
+from raykqi.catalog.memory import Memory
+from raykqi.catalog.rounds import Round
 from raykqi.domain.events import Event
 
 __all__ = ["Fold", "fold"]

@@ -11,12 +11,11 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from raykqi.catalog.memory import Match
 from raykqi.catalog.ports import Candidate, Ports
 from raykqi.domain.tags import Tag
 
-__all__ = ["Match", "candidates", "match_all", "match_data", "match_ports"]
-
-Match = tuple[int, int]  # an input and a data, by number
+__all__ = ["candidates", "match_all", "match_data", "match_ports"]
 
 _FITS = """
     p.project = d.project AND d.status = 'done' AND (p.data_id = '' OR p.data_id = d.id::VARCHAR)

@@ -7,7 +7,6 @@ statement, in a fixed order, however often a tag or a run changed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -15,13 +14,14 @@ import duckdb
 import pyarrow as pa
 
 from raykqi.catalog.changes import Changes
-from raykqi.catalog.matched import Match, match_data, match_ports
-from raykqi.catalog.ports import Candidate, Port, Ports
+from raykqi.catalog.matched import match_data, match_ports
+from raykqi.catalog.memory import Memory
+from raykqi.catalog.ports import Candidate, Port
 from raykqi.catalog.rows import TEXT, TIME, WHOLE, YES, FirstTags, Rows, schema
 from raykqi.domain.tags import Tag
 from raykqi.errors import Damaged
 
-__all__ = ["Born", "Memory", "Round"]
+__all__ = ["Born", "Round"]
 
 _RUN = schema(
     number=WHOLE, id=TEXT, project=TEXT, plan=TEXT, status=TEXT, moment=TIME, ended=TIME, author=TEXT, cause=TEXT,
@@ -100,19 +100,6 @@ class Born(NamedTuple):
     tags: tuple[Tag, ...]
     at: datetime
     by: str
-
-
-@dataclass
-class Memory:
-    """What a transaction remembers from round to round: numbers of its data, and the inputs of all plans.
-
-    `matches` are those of data that became done in it.
-    """
-
-    ports: Ports
-    has_plans: bool = False
-    numbers: dict[str, int] = field(default_factory=dict)
-    matches: list[Match] = field(default_factory=list)
 
 
 class Round:

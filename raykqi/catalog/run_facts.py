@@ -6,16 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import msgspec
-import pyarrow as pa
 
 from raykqi.catalog.index import Index
 from raykqi.domain.data import DataStatus, TreeRef
 from raykqi.domain.order import Attempt
 from raykqi.domain.plan import Definition, PlanSettings
 from raykqi.domain.run import RunStatus, Stopping
-from raykqi.domain.tags import Tag
 
-__all__ = ["OutputFacts", "PlanFacts", "RunFacts", "load_plan_facts", "load_run_facts", "plans_below", "plans_with"]
+__all__ = ["OutputFacts", "PlanFacts", "RunFacts", "load_plan_facts", "load_run_facts", "plans_with"]
 
 
 @dataclass
@@ -76,16 +74,6 @@ _QUEUED = """
     SELECT plan, id::VARCHAR, attempt, status FROM run
     WHERE status IN ('waiting', 'deactivated') AND plan IN (SELECT unnest(?::VARCHAR[])) ORDER BY number
 """
-_BELOW = """
-    SELECT DISTINCT o.plan FROM flow f JOIN plan_tag w ON w.key = f.key AND w.value = f.value
-    JOIN plan_port o ON o.number = w.port
-    WHERE o.kind = 'input' AND o.data_id = '' AND o.moment IS NULL AND o.project = ?
-    GROUP BY f.item, o.number, o.plan, o.needs HAVING count(*) = o.needs
-"""
-_FLOW = """
-    SELECT o.number, w.key, w.value FROM plan_port o JOIN plan_tag w ON w.port = o.number
-    WHERE o.kind <> 'input' AND o.plan IN (SELECT unnest(?::BIGINT[]))
-"""
 
 
 def load_run_facts(index: Index, runs: Collection[str], *, with_users: Collection[str] = ()) -> dict[str, RunFacts]:
@@ -133,26 +121,3 @@ def plans_with(index: Index, *, project: str, digest: str = "", name: str = "") 
     column, value = ("digest", digest) if digest else ("name", name)
     sql = f"SELECT id FROM plan WHERE project = ? AND {column} = ? ORDER BY number"
     return [id_ for (id_,) in index.rows(sql, [project, value])]
-
-
-def plans_below(index: Index, project: str, outputs: Collection[tuple[Tag, ...]]) -> set[frozenset[Tag]]:
-    """The tags of everything that could come of outputs with these tags, through plans that are there."""
-    seen_plans: set[int] = set()
-    reached = {frozenset(tags) for tags in outputs}
-    frontier = list(reached)
-    while frontier:
-        rows = [(item, *tag) for item, tags in enumerate(frontier) for tag in tags]
-        if not rows:
-            break
-        items, keys, values = zip(*rows, strict=True)
-        cursor = index.cursor()
-        cursor.register("flow", pa.table({"item": items, "key": keys, "value": values}))
-        plans = {plan for (plan,) in cursor.execute(_BELOW, [project]).fetchall()} - seen_plans
-        cursor.unregister("flow")
-        seen_plans |= plans
-        flows: dict[int, set[Tag]] = {}
-        for port, key, value in cursor.execute(_FLOW, [list(plans)]).fetchall():
-            flows.setdefault(port, set()).add(Tag(key, value))
-        frontier = [tags for tags in map(frozenset, flows.values()) if tags not in reached]
-        reached.update(frontier)
-    return reached

@@ -18,7 +18,6 @@ from datetime import datetime
 
 from raykqi.catalog.index import IndexDamaged
 from raykqi.controller.index_keeper import Advance, IndexKeeper
-from raykqi.controller.reactions import reactions
 from raykqi.domain.events import Event
 from raykqi.domain.ids import Clock, IdMaker
 from raykqi.engine import decide_plans, decide_runs  # noqa: F401  they register their decisions
@@ -254,6 +253,8 @@ class Controller:
         advance.fold(events)
         if not advance.position.plans:
             return []
+        from raykqi.controller.reactions import reactions
+
         caused = reactions(advance.connection, advance.memory, events, now, self._ids)
         if caused:
             advance.fold(caused)

@@ -14,8 +14,8 @@ from typing import TypeVar
 import msgspec
 
 from raykqi.catalog.index import Connection, Index, IndexDamaged, Position
+from raykqi.catalog.memory import Memory
 from raykqi.catalog.ports import Ports
-from raykqi.catalog.rounds import Memory
 from raykqi.domain.events import Event
 from raykqi.errors import Damaged, JournalBehind, RaykqiError
 from raykqi.journal.codec import Entry

@@ -22,7 +22,7 @@ from raykqi.catalog.matching import (
     single_inputs,
     takers,
 )
-from raykqi.catalog.rounds import Memory
+from raykqi.catalog.memory import Memory
 from raykqi.domain.events import (
     BacklogChanged,
     Event,

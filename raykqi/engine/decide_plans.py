@@ -16,7 +16,7 @@ from raykqi.engine.decide import decide
 from raykqi.engine.run_commands import ApplyPlan, ChangePlan, HoldPlan
 from raykqi.errors import PlanCycle, PlanExists, UnknownId
 
-__all__: list[str] = []
+__all__ = []
 
 
 @decide.register

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from raykqi.catalog.facts import Facts, load_facts
 from raykqi.catalog.index import Index
-from raykqi.catalog.run_facts import load_plan_facts, load_run_facts, plans_below, plans_with
+from raykqi.catalog.run_facts import load_plan_facts, load_run_facts, plans_with
 from raykqi.engine.commands import Command
 from raykqi.engine.decide import consumers_needed, data_needed, keys_needed
 from raykqi.engine.run_commands import (
@@ -50,6 +50,8 @@ def gather_facts(index: Index, commands: Sequence[Command]) -> Facts:
 
 
 def _look_around(command: ApplyPlan, facts: Facts, index: Index) -> None:
+    from raykqi.catalog.plan_flow import plans_below
+
     definition = command.definition
     facts.alike[definition.digest] = plans_with(index, project=command.project, digest=definition.digest)
     if command.replaces and definition.name:

@@ -10,45 +10,22 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-from raykqi.domain.run import Usage
+from raykqi.domain.beat import Beat, BeatFile
 from raykqi.errors import ObjectMissing, StorageError
 from raykqi.execution.logs import log_folder
 from raykqi.storage.filesystem import Store
 
-__all__ = ["Beat", "BeatFile", "BeatWriter", "Phase", "beat_key", "listed", "read_beat", "read_progress"]
+__all__ = ["BeatWriter", "beat_key", "listed", "read_beat", "read_progress"]
 
-Phase = Literal["preparing", "running", "completing", "ended"]
 EACH = 2.0  # seconds
 LOOK = 0.25  # seconds between looks for progress
 MOST_FILES = 1000
 TAIL = 4096
 _PROGRESS = re.compile(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)(%?)\s*(.*)\Z", re.DOTALL)
-
-
-class BeatFile(msgspec.Struct, frozen=True):
-    output: str
-    path: str
-    size: int
-
-
-class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`progress` from 0 to 1 and `text` are what user code said last; `files` the first of its outputs so far."""
-
-    at: datetime
-    phase: Phase
-    usage: Usage = Usage()
-    progress: float | None = None
-    text: str = ""
-    pid: int = 0
-    node: str = ""
-    files: tuple[BeatFile, ...] = ()
-    more_files: bool = False
 
 
 def beat_key(run: str, attempt: int) -> str:

@@ -23,11 +23,12 @@ from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 
+from raykqi.domain.beat import Beat, Phase
 from raykqi.domain.order import Ended, Order, Stored
 from raykqi.domain.run import Exit, Usage
 from raykqi.errors import RaykqiError
 from raykqi.execution.batch import SmallFolder, StoredFolder, read_small, store_small
-from raykqi.execution.beat import Beat, BeatWriter, Phase, listed, read_progress
+from raykqi.execution.beat import BeatWriter, listed, read_progress
 from raykqi.execution.capture import captured
 from raykqi.execution.command import Names, fill
 from raykqi.execution.ending import TIMED_OUT, explain_failure, with_problems

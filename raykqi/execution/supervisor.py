@@ -15,9 +15,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from raykqi.domain.beat import Beat, Phase
 from raykqi.domain.order import Completing, Ended, Order, Report, Running
 from raykqi.domain.run import Exit, Usage
-from raykqi.execution.beat import Beat, BeatWriter, Phase, listed, read_progress
+from raykqi.execution.beat import BeatWriter, listed, read_progress
 from raykqi.execution.ending import TIMED_OUT, explain_end, explain_failure, with_problems
 from raykqi.execution.folders import Folders, remove_folder
 from raykqi.execution.inputs import SharedTrees

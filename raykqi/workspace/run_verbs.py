@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from raykqi.catalog import plan_queries, queries, run_queries
+from raykqi.domain.beat import Beat, BeatFile
 from raykqi.domain.data import Named
 from raykqi.domain.ids import is_id
 from raykqi.domain.plan import Plan
@@ -23,7 +24,6 @@ from raykqi.workspace.inside import Inside
 
 if TYPE_CHECKING:
     from raykqi.controller.nodes import Nodes
-    from raykqi.execution.beat import Beat, BeatFile
     from raykqi.server import Server
     from raykqi.workspace.serving import Serving
 
@@ -128,7 +128,6 @@ class RunVerbs(Inside):
 
     def files(self, run: NamedRun) -> list[BeatFile]:
         """The files in its outputs: those written so far while it runs, those that were kept when it has ended."""
-        from raykqi.execution.beat import BeatFile
         from raykqi.storage.trees import read_tree
 
         found = self.run(run)
