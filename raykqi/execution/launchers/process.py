@@ -40,14 +40,13 @@ class ProcessLauncher:
                     layout += ["--bind" if mount.writable else "--ro-bind", str(mount.source), mount.target]
             return launch_bubblewrap(job, layout)
         cgroup = Cgroup.make(job.name, job.memory)
-        around: tuple[str, ...] = ()
+        program = found_program("setpriv")
+        around: tuple[str, ...] = (program, "--pdeathsig", "KILL", "--") if program else ()
         marks: frozenset[bytes] = frozenset()
         if unshare_works():
-            around = (found_program("unshare"), *UNSHARE, "--", *FIRST)
+            around += (found_program("unshare"), *UNSHARE, "--", *FIRST)
         else:
             marks = frozenset(f"{name}={job.env[name]}".encode() for name in MARKS if name in job.env)
-            if program := found_program("setpriv"):
-                around = (program, "--pdeathsig", "KILL", "--")
         process = spawn([*around, *job.argv], log=job.log, env=job.env, cwd=job.cwd, cgroup=cgroup)
         return Launched(process, nested=2 if unshare_works() else 0, marks=marks, cgroup=cgroup)
 

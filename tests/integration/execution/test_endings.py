@@ -99,24 +99,39 @@ import sys, threading
 from pathlib import Path
 import msgspec
 from raykqi.domain.order import Order
+from raykqi.execution.launchers import spawning
 from raykqi.execution.supervisor import Supervisor
 from raykqi.settings import Settings
 order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
 settings = Settings(cache_dir=Path(sys.argv[1]))
+spawning.SYSTEM_PATH = sys.argv[3] + spawning.SYSTEM_PATH
 Supervisor(order, settings, folder=Path(sys.argv[2]), report=lambda report: print(report, flush=True)).run()
 """
 
 
-def test_nothing_outlives_a_supervisor_that_is_killed(each_node: Node) -> None:
+@pytest.mark.parametrize("with_bubblewrap", [True, False])
+def test_nothing_outlives_a_supervisor_that_is_killed(each_node: Node, tmp_path: Path, with_bubblewrap: bool) -> None:
+    if not with_bubblewrap and each_node.launcher == "sandbox":
+        pytest.skip("a sandbox is made by bubblewrap")
+    (tmp_path / "bwrap").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bwrap").chmod(0o755)
+    before = "" if with_bubblewrap else f"{tmp_path}:"
     mark = f"orphan-{each_node.launcher}"
     order = each_node.order("sh", "-c", DAEMON.replace("{mark}", mark) + f" sh -c 'sleep 300; :' {mark}; :")
-    command = [sys.executable, "-c", SUPERVISE, str(each_node.settings.cache_dir), str(each_node.folder / "runs")]
+    command = [
+        sys.executable,
+        "-c",
+        SUPERVISE,
+        str(each_node.settings.cache_dir),
+        str(each_node.folder / "runs"),
+        before,
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin
         process.stdin.write(msgspec.json.encode(order))
         process.stdin.close()
         try:
-            eventually(lambda: len(alive_with(mark)) == 2, "the daemon and the command are there")
+            eventually(lambda: len(alive_with(mark)) >= 2, "the daemon and the command are there")
         finally:
             process.send_signal(signal.SIGKILL)
 
