@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 __all__ = ["Cgroup", "killed_for_memory"]
 
 MOUNT = Path("/sys/fs/cgroup")
+PREFIX = "raykqi-"
+ABANDONED = 600.0  # seconds: a command enters its group within moments of its making
 
 
 class Cgroup:
@@ -95,6 +98,7 @@ def _own_groups() -> Mapping[str, str]:
 
 
 def _made(group: Path) -> Path | None:
+    _sweep(group.parent)
     try:
         group.mkdir()
     except FileExistsError:
@@ -106,6 +110,15 @@ def _made(group: Path) -> Path | None:
             group.rmdir()
         return None
     return group
+
+
+def _sweep(parent: Path) -> None:
+    """Take away what supervisors that were killed left; a group that is in use cannot be removed."""
+    with contextlib.suppress(OSError):
+        for left in parent.glob(f"{PREFIX}*"):
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > ABANDONED:
+                    left.rmdir()
 
 
 def _write(file: Path, value: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import threading
 import zipfile
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from raykqi.domain.run import Exit
+from raykqi.execution.cgroup import Cgroup
 from raykqi.execution.inputs import SharedTrees
 from raykqi.execution.runtime_env import environment_programs
 from raykqi.execution.stopping import Stopped, Stopping
@@ -145,3 +147,17 @@ def test_making_an_environment_can_be_stopped(node: Node) -> None:
         environment_programs({"pip": ["lab-tool"]}, cache=node.settings.cache_dir, env={}, stopping=stopping)
 
     assert not any(path.is_dir() for path in (node.settings.cache_dir / "environments").iterdir())
+
+
+def test_control_groups_of_killed_supervisors_are_swept_but_not_young_ones(node: Node) -> None:
+    old, young = Cgroup.make("raykqi-test-old", 0), Cgroup.make("raykqi-test-young", 0)
+    if not old.entrances:
+        pytest.skip("needs the right to make control groups")
+    places = [Path(entrance).parent for entrance in (old.entrances[0], young.entrances[0])]
+    os.utime(places[0], (1, 1))
+
+    node.run("true")
+
+    assert [place.exists() for place in places] == [False, True]
+    for group in (old, young):
+        group.remove()
