@@ -19,6 +19,7 @@ from raykqi.domain.events import (
     PlanHeld,
     RunCreated,
     RunEnded,
+    RunHeld,
     RunRemoved,
     RunRetried,
     RunsMoved,
@@ -119,6 +120,11 @@ def _(event: RunsMoved, state: Fold) -> None:
         if event.status == "running":
             changed |= {"started": event.at, "node": event.node}
         state.round.run_changes.note(attempt.run, **changed)
+
+
+@fold.register
+def _(event: RunHeld, state: Fold) -> None:
+    state.round.run_changes.note(event.run, reason=event.reason)
 
 
 @fold.register

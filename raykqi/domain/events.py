@@ -30,6 +30,7 @@ __all__ = [
     "PlanHeld",
     "RunCreated",
     "RunEnded",
+    "RunHeld",
     "RunInput",
     "RunOutput",
     "RunRecorded",
@@ -181,6 +182,15 @@ class RunsMoved(msgspec.Struct, frozen=True, gc=False, tag="runs.moved", tag_fie
     executor: str = ""
 
 
+class RunHeld(msgspec.Struct, frozen=True, gc=False, tag="run.held", tag_field="action"):
+    """Why the next step of a run is not made yet, such as that a hook refuses it; "" when that is over."""
+
+    at: datetime
+    run: str
+    attempt: int
+    reason: str
+
+
 class RunsRequeued(msgspec.Struct, frozen=True, gc=False, tag="runs.requeued", tag_field="action"):
     """Attempts that failed or were lost; the runs wait again, at least until `after`. `tries` counts failures."""
 
@@ -243,6 +253,7 @@ Event = (
     | PlanHeld
     | RunCreated
     | RunsMoved
+    | RunHeld
     | RunsRequeued
     | RunEnded
     | RunRetried

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from raykqi.catalog.facts import Facts
 from raykqi.catalog.run_facts import RunFacts
 from raykqi.domain.data import TreeRef
-from raykqi.domain.events import Event, NewData, RunEnded, RunRemoved, RunRetried, RunsMoved, RunsRequeued
+from raykqi.domain.events import Event, NewData, RunEnded, RunHeld, RunRemoved, RunRetried, RunsMoved, RunsRequeued
 from raykqi.domain.ids import IdMaker
 from raykqi.domain.order import Attempt, Stored
 from raykqi.domain.plan import BUILTIN_PLANS, LOG_OUTPUT, Definition
@@ -16,6 +16,7 @@ from raykqi.domain.run import ENDED, LIVE, Exit, RunStatus
 from raykqi.engine.decide import decide
 from raykqi.engine.run_commands import (
     EndRun,
+    HoldRun,
     LoseRun,
     LoseRuns,
     MoveRuns,
@@ -36,6 +37,7 @@ _STEPS: dict[RunStatus, tuple[RunStatus, ...]] = {
     "starting": ("ready",),
     "running": ("starting",),
     "completing": ("starting", "running"),
+    "aborting": ("starting", "running", "completing"),
 }
 
 
@@ -70,7 +72,15 @@ def _(command: MoveRuns, facts: Facts, now: datetime, ids: IdMaker) -> list[Even
             moved.append(attempt)
     if not moved:
         return []
-    return [RunsMoved(now, command.by, command.status, tuple(moved), node=command.node)]
+    return [RunsMoved(now, command.by, command.status, tuple(moved), node=command.node, executor=command.executor)]
+
+
+@decide.register
+def _(command: HoldRun, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
+    run = facts.runs.get(command.attempt.run)
+    if run is None or run.attempt != command.attempt.number or run.status != command.status:
+        return []
+    return [RunHeld(now, run.id, run.attempt, command.reason)]
 
 
 @decide.register
@@ -97,6 +107,8 @@ def _(command: EndRun, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]
 
 @decide.register
 def _(command: LoseRun, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
+    if begun_nowhere := _ready(command.attempt, facts):
+        return [_wait_again(begun_nowhere, command, facts, now)]
     run = _current(command.attempt, facts)
     if not run.stopping and (again := _again(run, command.reason, facts, now, command.by, blameless=command.blameless)):
         return again
@@ -223,6 +235,17 @@ def _current(attempt: Attempt, facts: Facts) -> RunFacts:
             hint="Its result is dropped; nothing has to be done.",
         )
     return run
+
+
+def _ready(attempt: Attempt, facts: Facts) -> RunFacts | None:
+    """The run, if this attempt has not come to any node yet."""
+    run = facts.runs.get(attempt.run)
+    return run if run and run.attempt == attempt.number and run.status == "ready" else None
+
+
+def _wait_again(run: RunFacts, command: LoseRun, facts: Facts, now: datetime) -> Event:
+    run.status = "waiting" if facts.plans[run.plan].settings.active else "deactivated"
+    return RunsRequeued(now, command.by, (command.attempt,), command.reason, run.status)
 
 
 def _again(run: RunFacts, reason: str, facts: Facts, now: datetime, by: str, *, blameless: bool = False) -> list[Event]:

@@ -14,6 +14,7 @@ from raykqi.engine.run_commands import (
     ChangePlan,
     EndRun,
     HoldPlan,
+    HoldRun,
     LoseRun,
     LoseRuns,
     MoveRuns,
@@ -69,7 +70,7 @@ def _runs(command: object) -> Iterable[str]:
         return [attempt.run for attempt in command.attempts]
     if isinstance(command, EndRun):
         return [command.ended.attempt.run]
-    if isinstance(command, LoseRun):
+    if isinstance(command, LoseRun | HoldRun):
         return [command.attempt.run]
     if isinstance(command, ReuseRun):
         return [command.run, command.source]

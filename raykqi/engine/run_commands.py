@@ -15,6 +15,7 @@ __all__ = [
     "ChangePlan",
     "EndRun",
     "HoldPlan",
+    "HoldRun",
     "LoseRun",
     "LoseRuns",
     "MoveRuns",
@@ -57,7 +58,7 @@ class HoldPlan(msgspec.Struct, frozen=True):
 
 
 class StartRuns(msgspec.Struct, frozen=True):
-    """Those of them that still wait become new attempts; the others are left out."""
+    """Those of them that still wait become new attempts, `ready` or at once `starting`; the others are left out."""
 
     by: str
     runs: tuple[str, ...]
@@ -66,12 +67,22 @@ class StartRuns(msgspec.Struct, frozen=True):
 
 
 class MoveRuns(msgspec.Struct, frozen=True):
-    """How far attempts have come. Those that are not under way any more are left out."""
+    """How far attempts have come. Those that are not under way any more, or are being stopped, are left out."""
 
     by: str
     status: RunStatus
     attempts: tuple[Attempt, ...]
     node: str = ""
+    executor: str = ""
+
+
+class HoldRun(msgspec.Struct, frozen=True):
+    """Why the run does not go on from `status`; nothing is said when it has gone on meanwhile."""
+
+    by: str
+    attempt: Attempt
+    status: RunStatus
+    reason: str
 
 
 class EndRun(msgspec.Struct, frozen=True):
@@ -128,6 +139,7 @@ RunCommand = (
     ApplyPlan
     | ChangePlan
     | HoldPlan
+    | HoldRun
     | StartRuns
     | MoveRuns
     | EndRun
