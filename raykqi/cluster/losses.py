@@ -55,7 +55,7 @@ def never_began(error: BaseException) -> str:
     """What kept a run from beginning, such that another attempt would fare no better; "" when it is not that."""
     text = _COLOURS.sub("", str(error))
     if isinstance(error, RuntimeEnvSetupError):
-        return f"its environment could not be made: {text[:LONGEST]}"
+        return f"its environment could not be made: {_said(text)}"
     if isinstance(error, ActorDiedError) and error.actor_init_failed:
         return f"it could not be started on the node: {_last_line(text)}"
     if isinstance(error, ValueError | TypeError) and not isinstance(error, RayTaskError):
@@ -72,6 +72,12 @@ def _by_memory(text: str) -> bool:
 def _fullness(text: str) -> str:
     found = _USED.search(text)
     return found[0] if found else "no more to give"
+
+
+def _said(text: str) -> str:
+    """What the tool said, without the traceback of who called it."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("  ", "Traceback"))]
+    return "\n".join(lines)[-LONGEST:]
 
 
 def _last_line(text: str) -> str:

@@ -130,7 +130,7 @@ class ClusterLab:
         while True:
             report = self.heard.get(timeout=max(0.0, deadline - time.monotonic()))
             if report.attempt == attempt:
-                assert isinstance(report, kind), report
+                assert isinstance(report, kind), str(report)
                 return report
 
     def _order(self, definition: Definition, resources: Resources, params: dict[str, Any] | None = None) -> Order:

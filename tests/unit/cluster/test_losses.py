@@ -44,7 +44,12 @@ def test_a_loss_is_told_in_words_that_a_person_understands(error: Exception, wor
 
 
 def test_an_environment_that_cannot_be_made_is_no_loss() -> None:
-    assert never_began(RuntimeEnvSetupError("no matching distribution")).startswith("its environment could not be made")
+    text = "[Node 192.0.2.2] Traceback (most recent call last):\n  File agent.py\nRuntimeError: pip: no matching wheel"
+    assert never_began(RuntimeEnvSetupError(text)).splitlines() == [
+        "its environment could not be made: Failed to set up runtime environment.",
+        "[Node 192.0.2.2] Traceback (most recent call last):",
+        "RuntimeError: pip: no matching wheel",
+    ]
 
 
 def test_what_ray_refuses_is_no_loss() -> None:
