@@ -54,6 +54,7 @@ class Dispatcher:
         self._plan_of: dict[Attempt, str] = {}
         self._seconds: dict[str, float] = {}  # that a run of the plan takes, as seen so far
         self._told_to_stop: set[Attempt] = set()
+        self._with_receipt: set[Attempt] = set()  # commands leave one; functions are too quick for it
         self._blocked_since: dict[str, float] = {}
         self._settling = Settling(controller, store, self._take_up, nodes.store_again)
         self._wake = threading.Condition()
@@ -172,6 +173,8 @@ class Dispatcher:
             log.info("%s", error.message)
         if isinstance(report, Ended):
             self._measure(attempt, report.usage.wall)
+            if attempt in self._with_receipt:
+                self._settling.clear(attempt)
         self._forget(attempt)
         self._nodes.dismiss(attempt)
 
@@ -188,6 +191,7 @@ class Dispatcher:
         self._ledger.give_back(attempt)
         self._plan_of.pop(attempt, None)
         self._told_to_stop.discard(attempt)
+        self._with_receipt.discard(attempt)
 
     def _tell_stops(self) -> None:
         for run in under_way(self._controller.keeper.index, stopping=True):
@@ -262,6 +266,8 @@ class Dispatcher:
             plan, place = places[attempt.run]
             self._ledger.take(attempt, place, self._counted(plan))
             self._plan_of[attempt] = plan.id
+            if not plan.definition.function:
+                self._with_receipt.add(attempt)
         keeper = self._controller.keeper
         self._nodes.start(
             orders_of(keeper.index, [attempt.run for attempt in started], self._store.url, keeper.position.generation)
@@ -291,6 +297,7 @@ class Dispatcher:
         adopted: list[Attempt] = []
         for run in under_way(self._controller.keeper.index):
             self._plan_of[run.attempt] = run.plan
+            self._with_receipt.add(run.attempt)
             place = next((shape.name for shape in self._ledger.shapes), "")
             self._ledger.take(run.attempt, place, run.resources)
             if run.executor == self._nodes.executor:

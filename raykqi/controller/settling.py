@@ -54,8 +54,18 @@ class Settling:
         except (RaykqiError, ValueError) as error:
             return Lost(attempt, f"its receipt cannot be read: {error}")
 
+    def clear(self, attempt: Attempt) -> None:
+        """The receipt has served."""
+        self._pool.submit(self._delete, attempt)
+
+    def _delete(self, attempt: Attempt) -> None:
+        try:
+            self._store.delete([receipt_key(attempt)])
+        except RaykqiError as error:
+            log.info("a receipt stays: %s", error.message)
+
     def close(self) -> None:
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown()
 
     def _look_after(self, ended: Ended) -> None:
         try:

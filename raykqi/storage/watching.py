@@ -11,7 +11,9 @@ from raykqi.storage.filesystem import Store
 __all__ = ["Watch"]
 
 STEP_MS = 10
-LOOK_MS = 1_000  # at the wish to end
+# A look without being told, for what was written before the folder was listened to, and for network
+# file systems, which do not tell of other machines.
+LOOK_MS = 1_000
 POLL = 1.0  # where storage tells nobody of changes: object storage has no notifications of its own
 
 
@@ -42,6 +44,7 @@ class Watch:
             debounce=STEP_MS,
             step=STEP_MS,
             rust_timeout=LOOK_MS,
+            yield_on_timeout=True,
             stop_event=self._ended,
             recursive=False,
             raise_interrupt=False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from raykqi.catalog import queries
 from raykqi.controller.uploading import Upload
@@ -17,6 +17,9 @@ from raykqi.opening import Parts
 from raykqi.settings import Settings
 from raykqi.storage.progress import Progress, SilentProgress
 
+if TYPE_CHECKING:
+    from raykqi.server import Server
+
 __all__ = ["Inside"]
 
 Answer = TypeVar("Answer")
@@ -27,6 +30,7 @@ class Inside:
         self._parts = parts
         self._store, self._description, self._keeper, self._controller = parts
         self._settings = settings
+        self._servers: list[Server] = []
 
     def _upload(self, progress: Progress | None) -> Upload:
         return Upload(self._store, self._controller, self._settings, progress or SilentProgress())

@@ -35,6 +35,7 @@ class PlanVerbs(Inside):
         variables: Mapping[str, str] | None = None,
     ) -> Draft:
         """A plan file, a decorated function or a draft as a draft, with every rule checked."""
+        from raykqi.importers.checking import checked
         from raykqi.importers.draft import Draft
         from raykqi.importers.functions import PlanFunction
         from raykqi.importers.params import with_params
@@ -43,7 +44,7 @@ class PlanVerbs(Inside):
         if isinstance(plan, PlanFunction):
             return plan.draft(params=params)
         if isinstance(plan, Draft):
-            return with_params(plan, params or {})
+            return with_params(checked(plan), params or {})
         if isinstance(plan, str | Path):
             return read_plan(plan, params=params, variables=variables)
         raise InvalidInput(

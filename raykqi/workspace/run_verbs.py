@@ -182,6 +182,8 @@ class RunVerbs(Inside):
         """Remove what they made. Their assignments never run again; lineage keeps tombstones. Their ids."""
         ids = self._whole_runs(runs)
         self._controller.submit(RemoveRuns(self._settings.user, ids, check_text(reason, "reason")))
+        for id_ in ids:
+            self._store.delete([found.key for found in self._store.list(f"logs/{id_}/")])
         return list(ids)
 
     # Waiting and working
@@ -224,7 +226,9 @@ class RunVerbs(Inside):
         """Run plans on these nodes until the server that is answered is closed."""
         from raykqi.server import Server
 
-        return Server(self._parts, self._settings, nodes, limit=limit)
+        server = Server(self._parts, self._settings, nodes, limit=limit)
+        self._servers.append(server)
+        return server
 
     def serving(
         self,

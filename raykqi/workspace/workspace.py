@@ -63,6 +63,8 @@ class Workspace(PlanVerbs, RunVerbs):
     def close(self) -> None:
         """Finish what was begun, and give back files, locks and connections."""
         _still_open.discard(self)
+        while self._servers:
+            self._servers.pop().close()
         self._controller.close()
         self._keeper.index.close()
         self._store.close()

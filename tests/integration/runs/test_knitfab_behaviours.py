@@ -235,6 +235,7 @@ def test_11_what_was_removed_never_comes_again(bench: Bench) -> None:
 
     bench.ws.remove_runs([run, *bench.ws.runs(plan=second)], "by mistake")
 
+    assert list(bench.opened.parts.store.list("logs/")) == []
     assert bench.ws.find("b:1") == []
     assert bench.ws.runs() == []
     bench.ws.tag(data, remove=["a:1"])

@@ -87,6 +87,8 @@ def test_a_result_that_was_left_while_nobody_was_there_is_taken(bench: Bench) ->
 
     run = bench.only_run()
     assert (run.status, run.attempt) == ("done", ended.attempt.number)
+    bench.stop_serving()
+    assert list(bench.opened.parts.store.list("receipts/")) == []
     assert [entry.path for entry in bench.ws.ls(bench.output(run, "out"))] == ["made"]
 
 
