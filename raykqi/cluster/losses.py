@@ -26,6 +26,7 @@ _NODE_GONE = re.compile(
 _MEMORY = re.compile(
     r"killed due to the node running low on memory|out of memory \(OOM\)|OutOfMemory|memory pressure", re.I
 )
+_OUTPUT = "lines of stdout:"
 _USED = re.compile(r"[0-9.]+ ?\w+ used / [0-9.]+ ?\w+ limit")
 _EXIT_TYPE = re.compile(r"Worker exit type: (\w+)")
 
@@ -76,6 +77,9 @@ def _fullness(text: str) -> str:
 
 def _said(text: str) -> str:
     """What the tool said, without the traceback of who called it."""
+    _, has_output, output = text.partition(_OUTPUT)
+    if has_output:
+        return "\n".join(line.strip() for line in output.splitlines() if line.strip())[-LONGEST:]
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("  ", "Traceback"))]
     return "\n".join(lines)[-LONGEST:]
 

@@ -54,3 +54,8 @@ def test_an_environment_that_cannot_be_made_is_no_loss() -> None:
 
 def test_what_ray_refuses_is_no_loss() -> None:
     assert never_began(ValueError("num_gpus must be")) == "Ray refuses what it asks for: num_gpus must be"
+
+
+def test_of_what_a_failed_tool_said_its_output_is_told() -> None:
+    text = "Command '[...]' returned non-zero exit status 1.\nLast 50 lines of stdout:\n    ERROR: no wheel\n"
+    assert never_began(RuntimeEnvSetupError(text)) == "its environment could not be made: ERROR: no wheel"
