@@ -8,7 +8,12 @@ SELECT d.id, d.project, d.status, d.created, d."timestamp", d.creator, d.tree, d
 FROM 'data.parquet' d JOIN 'run.parquet' r ON r.number = d.run;
 
 CREATE OR REPLACE VIEW runs AS
-SELECT id, project, plan, status, created, updated, creator FROM 'run.parquet';
+SELECT r.id, r.project, r.plan, p.name, r.status, r.attempt, r.created, r.started, r.ended, r.updated, r.creator,
+       r.exit_code, r.exit_message, r.node, r.reused_from, r.cause, r.usage
+FROM 'run.parquet' r LEFT JOIN 'plan.parquet' p ON p.id = r.plan;
+
+CREATE OR REPLACE VIEW plans AS
+SELECT id, project, name, image, active, created, creator, digest, definition, settings FROM 'plan.parquet';
 
 CREATE OR REPLACE VIEW tags AS
 SELECT d.id AS data, t.key, t.value, t.added_at, t.added_by

@@ -10,6 +10,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +24,7 @@ from raykqi.storage.filesystem import Store
 __all__ = ["FORMAT", "Snapshot", "Table", "latest_snapshot", "list_snapshots", "read_snapshot"]
 __all__ += ["remove_older", "write_snapshot"]
 
-FORMAT = 1
+FORMAT = 2  # 1 knew no plans
 SNAPSHOTS = "snapshots"
 CHUNK = 4 << 20
 
@@ -103,9 +104,10 @@ def write_snapshot(
 ) -> Snapshot:
     """Store these Parquet files as the snapshot at `seq`, unless it is there already."""
     if store.exists(_manifest(seq)):
-        there = read_snapshot(store, seq)
-        if there.hash == hash:
-            return there
+        with suppress(Damaged):
+            there = read_snapshot(store, seq)
+            if there.hash == hash:
+                return there
         store.delete([_manifest(seq)])  # of another history: nobody may mix its tables with ours
     snapshot = Snapshot(store, seq, hash, epoch, time, {name: _describe(path) for name, path in tables.items()})
     for name, path in tables.items():
@@ -136,6 +138,8 @@ def read_snapshot(store: Store, seq: int) -> Snapshot:
                 f"{key} has format {newest.format}; this program knows {FORMAT}",
                 hint="A later version of raykqi wrote to this workspace: upgrade raykqi and try again.",
             )
+        if newest.format < FORMAT:
+            raise _damaged(key, f"it has format {newest.format}, which is read no more; the journal holds it all")
         found = msgspec.json.decode(text, type=Manifest)
     except (msgspec.DecodeError, ValueError, RecursionError) as e:
         raise _damaged(key, f"its text is malformed: {e}") from e

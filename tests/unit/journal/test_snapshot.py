@@ -63,7 +63,7 @@ def test_the_manifest_says_what_others_need(store: Store, tables: dict[str, Path
     manifest = json.loads(store.get("snapshots/00000000000000000007/manifest.json"))
 
     assert {key: manifest[key] for key in ("format", "seq", "hash", "epoch", "time")} == {
-        "format": 1,
+        "format": 2,
         "seq": 7,
         "hash": "c" * 64,
         "epoch": 3,
@@ -161,7 +161,7 @@ def test_a_target_that_cannot_be_written_is_named(store: Store, tables: dict[str
         write(store, 7, tables).fetch("tag", tmp_path / "nowhere" / "tag.parquet")
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"[" * 100_000, b'{"format":1}', b"\xff"])
+@pytest.mark.parametrize("text", [b"", b"{}", b"[" * 100_000, b'{"format":2}', b"\xff"])
 def test_a_damaged_manifest_is_named(store: Store, tables: dict[str, Path], text: bytes) -> None:
     write(store, 7, tables)
     store.put("snapshots/00000000000000000007/manifest.json", text)
