@@ -161,7 +161,7 @@ def test_a_target_that_cannot_be_written_is_named(store: Store, tables: dict[str
         write(store, 7, tables).fetch("tag", tmp_path / "nowhere" / "tag.parquet")
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"[" * 100_000, b'{"format":2}', b"\xff"])
+@pytest.mark.parametrize("text", [b"", b"{}", b"[" * 100_000, b'{"format":2}', b'{"format":1,"seq":8}', b"\xff"])
 def test_a_damaged_manifest_is_named(store: Store, tables: dict[str, Path], text: bytes) -> None:
     write(store, 7, tables)
     store.put("snapshots/00000000000000000007/manifest.json", text)
@@ -180,7 +180,7 @@ def test_a_manifest_of_another_entry_is_damage(store: Store, tables: dict[str, P
 
 
 def test_a_newer_format_asks_for_an_upgrade(store: Store) -> None:
-    store.put("snapshots/00000000000000000008/manifest.json", b'{"format":2,"shards":[]}')
+    store.put("snapshots/00000000000000000008/manifest.json", b'{"format":3,"shards":[]}')
 
-    with pytest.raises(WorkspaceTooNew, match="has format 2; this program knows 1"):
+    with pytest.raises(WorkspaceTooNew, match="has format 3; this program knows 2"):
         latest_snapshot(store)
