@@ -202,7 +202,8 @@ def _farewell(session: Session, served: Serving) -> None:
     if session.json or not running:
         return
     what = show_count(running, "run")
-    session.out.at_once(f"{what} will wait again." if served.is_own else f"{what} go on without us.")
+    going_on = f"{what} {'goes' if running == 1 else 'go'} on without us."
+    session.out.at_once(f"{what} will wait again." if served.is_own else going_on)
 
 
 @contextmanager

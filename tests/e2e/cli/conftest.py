@@ -5,18 +5,22 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cli.main import main
 from tests.architecture.source import ROOT
+
+if TYPE_CHECKING:
+    from tests.e2e.cli.program import Program
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,15 @@ class CommandLine:
         return self.ok("data", "push", path, *options).lines[0]
 
 
+@dataclass(frozen=True)
+class Served:
+    """`facts` is what `raykqi up --json` said first."""
+
+    folder: Path
+    up: Program
+    facts: dict[str, Any]
+
+
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "cli.main", *arguments]
 
@@ -105,3 +118,24 @@ def cli(bare: CommandLine) -> CommandLine:
     """With an empty workspace."""
     bare.ok("init")
     return bare
+
+
+@pytest.fixture(scope="package")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A workspace whose plans a `raykqi up` of its own runs, shared by the tests: use plans and tags of your own."""
+    from tests.e2e.cli.program import Program
+
+    folder = tmp_path_factory.mktemp("served")
+    home = {"HOME": str(folder / "home"), "RAYKQI_USER": "lena"}
+    with Program(folder, "up", "--no-dashboard", "--cpus", "4", "--json", env=home) as up:
+        up.until(lambda line: '"own_ray"' in line)
+        yield Served(folder, up, up.said()[0])
+        assert up.end(signal.SIGINT) == 0
+
+
+@pytest.fixture
+def running(served: Served, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """The command line in the workspace that is served."""
+    monkeypatch.chdir(served.folder)
+    monkeypatch.setenv("RAYKQI_USER", "lena")
+    return CommandLine(served.folder, monkeypatch)
