@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import duckdb
 import msgspec
 
 from raykqi.catalog import apply_data, apply_runs  # noqa: F401  they register their folds
-from raykqi.catalog.folding import Fold
+from raykqi.catalog.folding import ROUND_EVENTS, Fold
 from raykqi.catalog.index import Position
 from raykqi.catalog.matched import match_all
 from raykqi.catalog.memory import Memory
-from raykqi.catalog.ports import Ports
+from raykqi.catalog.ports import Candidate, Ports
 from raykqi.domain.events import Event
 
-__all__ = ["apply_events", "derive", "sort_postings"]
+__all__ = ["ROUND_EVENTS", "apply_events", "derive", "sort_postings"]
+
+Cause = Callable[[Sequence[Candidate]], Sequence[Event]]
 
 
 def apply_events(
@@ -25,11 +27,13 @@ def apply_events(
     *,
     memory: Memory | None = None,
     derived: bool = True,
+    cause: Cause | None = None,
 ) -> Position:
     """Write what the events say into the open transaction; the position with its numbers moved on.
 
     `memory` is that of the transaction, if it folds more than once. Without `derived` the caller makes
-    postings and matches anew afterwards, which is quicker for many events.
+    postings and matches anew afterwards, which is quicker for many events. `cause` adds events that follow
+    from the data that the others made, before anything is written; the events have to fit into one round.
     """
     if memory is None:
         memory = Memory(Ports.load(connection) if derived and position.ports else Ports())
@@ -37,6 +41,9 @@ def apply_events(
     try:
         for event in events:
             state.take(event)
+        if cause:
+            for event in cause(tuple(state.round.fresh.values())):
+                state.take(event)
         state.finish()
     finally:
         state.close()

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 import duckdb
 import pyarrow as pa
 
+from raykqi.catalog.handing import run_statements
+from raykqi.catalog.rows import Rows
+
 __all__ = ["Changes"]
 
 
@@ -33,10 +36,8 @@ class Changes:
         for id_, values in self._rows.items():
             alike.setdefault(tuple(sorted(values)), []).append(id_)
         for columns, ids in alike.items():
-            arrays: dict[str, pa.Array] = {"changed_id": pa.array(ids, pa.string())}
-            for column in columns:
-                arrays[column] = pa.array([self._rows[id_][column] for id_ in ids], self._columns[column])
-            connection.register("change", pa.table(arrays))
+            changed = Rows(pa.schema([("changed_id", pa.string()), *((name, self._columns[name]) for name in columns)]))
+            changed.rows += [(id_, *(self._rows[id_][name] for name in columns)) for id_ in ids]
             assignments = ", ".join(f"{column} = c.{column}" for column in columns)
-            connection.execute(f"UPDATE {self._table} SET {assignments} FROM change c WHERE {self._key}")
-            connection.unregister("change")
+            statement = f"UPDATE {self._table} SET {assignments} FROM change c WHERE {self._key}"
+            run_statements(connection, {"change": changed}, [statement])

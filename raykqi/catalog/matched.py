@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 import duckdb
-import numpy as np
-import pyarrow as pa
 
+from raykqi.catalog.handing import run_statements
 from raykqi.catalog.memory import Match
 from raykqi.catalog.ports import Candidate, Ports
+from raykqi.catalog.rows import WHOLE, Rows, schema
 from raykqi.domain.tags import Tag
 
 __all__ = ["candidates", "match_all", "match_data", "match_ports"]
@@ -87,10 +87,9 @@ def match_data(
         connection.execute(_FORGET, {"numbers": list(changed)})
         again = [(port, data.number) for data in candidates(connection, changed) for port in ports.matched_by(data)]
     if pairs or again:
-        numbers = np.array(pairs + again, dtype=np.int64)
-        connection.register("new_match", pa.table({"port": numbers[:, 0], "data": numbers[:, 1]}))
-        connection.execute("INSERT INTO matched SELECT port, data FROM new_match")
-        connection.unregister("new_match")
+        found = Rows(schema(port=WHOLE, data=WHOLE))
+        found.rows += pairs + again
+        run_statements(connection, {"new_match": found}, ["INSERT INTO matched SELECT port, data FROM new_match"])
     return pairs + [(port, data) for port, data in again if data in ended]
 
 

@@ -16,7 +16,8 @@ import msgspec
 from raykqi.domain.plan import Definition, PlanInput, PlanSettings
 
 __all__ = ["Assignment", "PlanToMatch", "assignments_of_plain", "assignments_of_plan", "backlogged_plans"]
-__all__ += ["numbers_of", "plans_to_match", "single_inputs", "takers"]
+__all__ += ["numbers_of", "plans_to_match", "single_assignments", "single_inputs"]
+__all__ += ["takers"]
 
 
 class PlanToMatch(NamedTuple):
@@ -41,18 +42,13 @@ class Assignment(NamedTuple):
 
 
 LARGEST = (1 << 63) - 1
-_PLANS = """
-    WITH pending AS (
-        SELECT plan, count(*) AS runs FROM run
-        WHERE status IN ('deactivated', 'waiting', 'ready', 'starting', 'running', 'completing', 'aborting')
-        GROUP BY plan
-    )
-    SELECT p.number, p.id, p.project, p.is_plain, p.backlog,
-           p.pending_limit - coalesce((SELECT q.runs FROM pending q WHERE q.plan = p.id), 0), p.definition, p.settings
-    FROM plan p
-"""
-_NAMED = """
-    WHERE p.number IN (SELECT unnest($numbers::BIGINT[])) OR p.id IN (SELECT unnest($ids::VARCHAR[])) ORDER BY p.number
+_COLUMNS = "SELECT number, id, project, is_plain, backlog, pending_limit, definition, settings FROM plan"
+_NUMBERED = f"{_COLUMNS} WHERE number IN (SELECT unnest(?::BIGINT[]))"
+_NAMED = f"{_COLUMNS} WHERE id IN (SELECT unnest(?::VARCHAR[]))"
+_PENDING = """
+    SELECT plan, count(*) FROM run
+    WHERE status IN ('deactivated', 'waiting', 'ready', 'starting', 'running', 'completing', 'aborting')
+      AND plan IN (SELECT unnest(?::VARCHAR[])) GROUP BY plan
 """
 _TAKERS = """
     SELECT DISTINCT o.plan FROM matched m JOIN plan_port o ON o.number = m.port
@@ -80,7 +76,11 @@ def plans_to_match(
     connection: duckdb.DuckDBPyConnection, *, numbers: Collection[int], ids: Collection[str]
 ) -> list[PlanToMatch]:
     """These plans, by number or id."""
-    rows = connection.execute(_PLANS + _NAMED, {"numbers": list(numbers), "ids": list(ids)}).fetchall()
+    rows = connection.execute(_NUMBERED, [list(numbers)]).fetchall() if numbers else []
+    if ids:
+        seen = {row[0] for row in rows}
+        rows += [row for row in connection.execute(_NAMED, [list(ids)]).fetchall() if row[0] not in seen]
+    pending = dict(connection.execute(_PENDING, [[row[1] for row in rows]]).fetchall()) if rows else {}
     return [
         PlanToMatch(
             number,
@@ -88,11 +88,11 @@ def plans_to_match(
             project,
             is_plain,
             backlog,
-            room,
+            limit - pending.get(id_, 0),
             msgspec.json.decode(definition, type=Definition),
             msgspec.json.decode(settings, type=PlanSettings),
         )
-        for number, id_, project, is_plain, backlog, room, definition, settings in rows
+        for number, id_, project, is_plain, backlog, limit, definition, settings in sorted(rows)
     ]
 
 
@@ -118,10 +118,16 @@ def single_inputs(
     """Plans with one plain input, each with its data, by number, that no run can have taken."""
     numbers = {number for taken in data.values() for number in taken}
     ids = dict(connection.execute(_IDS, [list(numbers)]).fetchall()) if numbers else {}
+    yield from single_assignments(plans, {plan: {n: ids[n] for n in taken} for plan, taken in data.items()})
+
+
+def single_assignments(plans: Sequence[PlanToMatch], data: Mapping[int, Mapping[int, str]]) -> Iterator[Assignment]:
+    """The same where the ids of the data are known."""
     for plan in plans:
         name = plan.definition.inputs[0].name
         for number in sorted(data[plan.number]):
-            yield Assignment(plan.id, ((name, (ids[number],)),), ids[number])
+            id_ = data[plan.number][number]
+            yield Assignment(plan.id, ((name, (id_,)),), id_)
 
 
 def assignments_of_plain(

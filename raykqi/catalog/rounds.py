@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from raykqi.catalog.changes import Changes
+from raykqi.catalog.handing import Handed, run_statements
 from raykqi.catalog.matched import match_data, match_ports
 from raykqi.catalog.memory import Memory
 from raykqi.catalog.ports import Candidate, Port
@@ -146,15 +147,10 @@ class Round:
         self.data.rows += [(*row[:3], runs[run], *row[3:]) for run, row in self.later_data]
         for rows in (self.inputs, self.lost, self.past, self._found, self.tombstones):
             self._number(rows, connection, memory)
-        written = [(name, rows.arrow(), statements) for name, rows, statements in self._writes() if rows]
-        for name, table, _ in written:
-            connection.register(name, table)
-        for _, _, statements in written:
-            for statement in statements:
-                if derived or "posting" not in statement:
-                    connection.execute(statement)
-        for name, _, _ in written:
-            connection.unregister(name)
+        written = [(name, rows, statements) for name, rows, statements in self._writes() if rows]
+        given: dict[str, Handed] = {name: rows for name, rows, _ in written}
+        statements = [each for _, _, its in written for each in its if derived or "posting" not in each]
+        run_statements(connection, given, statements)
         for changes in (self.run_changes, self.data_changes, self.plan_changes):
             changes.write(connection)
         for generation in self.collected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
@@ -22,6 +23,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def tuples(self) -> Sequence[Sequence[object]]:
+        return self.rows
+
     def arrow(self) -> pa.Table:
         columns = zip(*self.rows, strict=True)
         arrays = [pa.array(column, field.type) for column, field in zip(columns, self.schema, strict=True)]
@@ -29,7 +33,9 @@ class Rows:
 
 
 class FirstTags:
-    """The tags that data were born with. Most rows of an index are these, so they are never taken one by one."""
+    """The tags that data were born with. Most rows of an index are these, so many are never taken one by one."""
+
+    schema = pa.schema([("data", pa.int64()), ("key", pa.string()), ("value", pa.string())])
 
     def __init__(self) -> None:
         self._data: list[int] = []
@@ -52,16 +58,24 @@ class FirstTags:
     def __len__(self) -> int:
         return sum(map(len, self._tags)) - sum(map(len, self._lost.values()))
 
+    def tuples(self) -> Sequence[Sequence[object]]:
+        self._settle()
+        return [(data, *tag) for data, tags in zip(self._data, self._tags, strict=True) for tag in tags]
+
     def arrow(self) -> pa.Table:
+        self._settle()
+        data = np.repeat(np.array(self._data, dtype=np.int64), [len(tags) for tags in self._tags])
+        keys, values = zip(*chain.from_iterable(self._tags), strict=True)
+        return pa.table({"data": data, "key": pa.array(keys, TEXT), "value": pa.array(values, TEXT)})
+
+    def _settle(self) -> None:
+        """Leave out those that were lost again."""
         if lost := self._lost:
             kept = [
                 tuple(tag for tag in tags if tag not in lost[data]) if data in lost else tags
                 for data, tags in zip(self._data, self._tags, strict=True)
             ]
             self._tags, self._lost = kept, {}
-        data = np.repeat(np.array(self._data, dtype=np.int64), [len(tags) for tags in self._tags])
-        keys, values = zip(*chain.from_iterable(self._tags), strict=True)
-        return pa.table({"data": data, "key": pa.array(keys, TEXT), "value": pa.array(values, TEXT)})
 
 
 def schema(**fields: pa.DataType) -> pa.Schema:

@@ -18,7 +18,7 @@ from datetime import datetime
 
 from raykqi.catalog.index import IndexDamaged
 from raykqi.controller.index_keeper import Advance, IndexKeeper
-from raykqi.domain.events import Event
+from raykqi.domain.events import Event, PlanApplied
 from raykqi.domain.ids import Clock, IdMaker
 from raykqi.engine import decide_plans, decide_runs  # noqa: F401  they register their decisions
 from raykqi.engine.commands import Command
@@ -250,11 +250,18 @@ class Controller:
 
     def _react(self, events: list[Event], advance: Advance, now: datetime) -> list[Event]:
         """Apply the events, and then what they cause."""
-        advance.fold(events)
-        if not advance.position.plans:
+        if not advance.position.plans and not any(isinstance(event, PlanApplied) for event in events):
+            advance.fold(events)
             return []
-        from raykqi.controller.reactions import reactions
+        from raykqi.controller.reactions import quick_reactions, reactions
 
+        quick = quick_reactions(advance.connection, advance.memory, events, now, self._ids)
+        if quick:
+            advance.fold(events, quick.cause)
+            if quick.is_enough:
+                return quick.caused
+        else:
+            advance.fold(events)
         caused = reactions(advance.connection, advance.memory, events, now, self._ids)
         if caused:
             advance.fold(caused)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -22,6 +22,9 @@ from raykqi.journal.codec import Entry
 from raykqi.journal.log import Journal
 from raykqi.journal.snapshot import Snapshot, latest_snapshot
 from raykqi.storage.filesystem import Store
+
+if TYPE_CHECKING:
+    from raykqi.catalog.apply import Cause
 
 __all__ = ["IndexKeeper"]
 
@@ -263,10 +266,12 @@ class Advance:
         self.reach(last.seq, last.hash, last.epoch, last.time)
         self._waiting, self._last = [], None
 
-    def fold(self, events: Iterable[Event]) -> None:
+    def fold(self, events: Iterable[Event], cause: Cause | None = None) -> None:
         from raykqi.catalog.apply import apply_events
 
-        self.position = apply_events(self.connection, self.position, events, memory=self.memory, derived=self._derived)
+        self.position = apply_events(
+            self.connection, self.position, events, memory=self.memory, derived=self._derived, cause=cause
+        )
 
     def reach(self, seq: int, hash_: str, epoch: int, time: datetime) -> None:
         self.position = msgspec.structs.replace(self.position, seq=seq, hash=hash_, epoch=epoch, time=time)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from raykqi.catalog.apply import ROUND_EVENTS
 from raykqi.catalog.index import Connection
 from raykqi.catalog.matching import (
     Assignment,
@@ -19,10 +20,12 @@ from raykqi.catalog.matching import (
     backlogged_plans,
     numbers_of,
     plans_to_match,
+    single_assignments,
     single_inputs,
     takers,
 )
 from raykqi.catalog.memory import Memory
+from raykqi.catalog.ports import Candidate
 from raykqi.domain.events import (
     BacklogChanged,
     Event,
@@ -40,7 +43,7 @@ from raykqi.domain.plan import CODE_INPUT
 from raykqi.domain.run import Cause
 from raykqi.engine.decide_runs import new_outputs
 
-__all__ = ["reactions"]
+__all__ = ["QuickReactions", "quick_reactions", "reactions"]
 
 # A backlog is looked through again when this share of what may wait has become free.
 REFILL_SHARE = 10
@@ -79,6 +82,49 @@ def reactions(
         if (has_more := len(found) > plan.room) != plan.backlog and (has_more or plan.id in triggers.plans):
             caused.append(BacklogChanged(now, plan.id, has_more))
     return caused
+
+
+class QuickReactions:
+    """For the most usual batch, data that was pushed: what plans with one plain input make of it.
+
+    It is found before anything of the batch is written, so that both are written together.
+    """
+
+    def __init__(
+        self, connection: Connection, memory: Memory, triggers: _Triggers, now: datetime, ids: IdMaker
+    ) -> None:
+        self.caused: list[Event] = []
+        self.is_enough = False
+        self._connection = connection
+        self._memory = memory
+        self._triggers = triggers
+        self._now = now
+        self._ids = ids
+
+    def cause(self, fresh: Sequence[Candidate]) -> Sequence[Event]:
+        ports = self._memory.ports
+        taken: dict[int, dict[int, str]] = {}
+        for data in fresh:
+            for port in ports.matched_by(data):
+                taken.setdefault(ports.plan_of[port], {})[data.number] = data.id
+        plans = plans_to_match(self._connection, numbers=taken, ids=()) if taken else []
+        if any(not plan.is_plain or plan.backlog or len(taken[plan.number]) > plan.room for plan in plans):
+            return ()  # what was pushed is written, and then all that there is is looked at
+        by_id = {plan.id: plan for plan in plans}
+        for assignment in single_assignments(plans, taken):
+            cause = self._triggers.data[assignment.trigger]
+            self.caused.append(_created(by_id[assignment.plan], assignment, cause, self._now, self._ids))
+        self.is_enough = True
+        return self.caused
+
+
+def quick_reactions(
+    connection: Connection, memory: Memory, events: Sequence[Event], now: datetime, ids: IdMaker
+) -> QuickReactions | None:
+    """None when the batch holds anything but new data."""
+    if len(events) > ROUND_EVENTS or not all(isinstance(event, RunRecorded) for event in events):
+        return None
+    return QuickReactions(connection, memory, _triggers(events), now, ids)
 
 
 def _triggers(events: Iterable[Event]) -> _Triggers:
