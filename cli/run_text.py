@@ -7,13 +7,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from cli.output import harmless
-from cli.records import Record, tag_texts
+from cli.records import Record
 from cli.session import Session
 from cli.values import show_duration
 from raykqi.domain.run import ENDED, LIVE, Run
+from raykqi.domain.run_record import run_record
 from raykqi.errors import RaykqiError
 
 if TYPE_CHECKING:
@@ -44,19 +43,6 @@ STATUS_STYLES = {
 }
 NOBODY = "nothing runs the plans of this workspace now: start `raykqi up` or `raykqi work`"
 DAY = 86_400
-
-
-def run_record(run: Run) -> Record:
-    """`id project plan title status attempt created updated creator inputs[]{name data path} outputs[]{name data
-    path} started ended exit{code message} reason place node usage{wall cpu memory gpu gpu_memory}
-    cause{kind by data tags[]} reused_from`.
-    """
-    record: Record = msgspec.to_builtins(run)
-    if run.cause:
-        record["cause"] = record["cause"] | {"tags": tag_texts(run.cause.tags)}
-    if run.usage:
-        record["usage"] = {"wall": 0.0, "cpu": 0.0, "memory": 0, "gpu": 0.0, "gpu_memory": 0} | record["usage"]
-    return record
 
 
 def new_run_record(run: RunCreated) -> Record:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from raykqi.controller.dispatcher import Dispatcher
 from raykqi.controller.nodes import Nodes
@@ -18,23 +19,45 @@ from raykqi.settings import Settings
 from raykqi.storage.filesystem import Store
 from raykqi.storage.watching import Watch
 
+if TYPE_CHECKING:
+    from raykqi.controller.outbox import Outbox
+    from raykqi.domain.hooks import Hooks
+
 __all__ = ["Server", "take_right"]
 
 
 class Server:
     """Serves from the moment it is made until it is closed. One process at a time does so for a workspace."""
 
-    def __init__(self, parts: Parts, settings: Settings, nodes: Nodes, *, limit: Resources | None = None) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        settings: Settings,
+        nodes: Nodes,
+        *,
+        limit: Resources | None = None,
+        hooks: Hooks | None = None,
+    ) -> None:
         self._controller = parts.controller
         self._keeper = parts.keeper
         self._seen = parts.keeper.position.seq
         self._lock = threading.Lock()
+        self._outbox: Outbox | None = None
         with ExitStack() as undo:
             undo.callback(take_right(parts.store, settings, settings.lock_timeout).close)
-            self._dispatcher = Dispatcher(parts.controller, nodes, parts.store, clock=SystemClock(), limit=limit)
+            self._dispatcher = Dispatcher(
+                parts.controller, nodes, parts.store, clock=SystemClock(), limit=limit, hooks=hooks
+            )
             self._controller.refresh()
+            if hooks and hooks.webhooks:
+                from raykqi.controller.outbox import Outbox
+
+                self._outbox = Outbox(hooks, parts.store, parts.keeper)
+                undo.callback(self._outbox.close)
             self._dispatcher.open()
             undo.callback(lambda: self._dispatcher.close(leave_running=self._leave_running))
+            if self._outbox:
+                self._controller.on_commit = self._wake
             undo.callback(Watch(parts.store, "journal", self._look).close)
             self._undo = undo.pop_all()
         self._leave_running = False
@@ -74,7 +97,12 @@ class Server:
                 self._seen = seq
         except RaykqiError:
             return  # the storage is away; the next look, or the next commit, tells
+        self._wake()
+
+    def _wake(self) -> None:
         self._dispatcher.wake()
+        if self._outbox:
+            self._outbox.wake()
 
 
 def take_right(store: Store, settings: Settings, timeout: float) -> Ownership:

@@ -11,8 +11,11 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from raykqi.catalog.queue import QueuedPlan, next_due, orders_of, queued_plans, twins, under_way, waiting_runs
 from raykqi.controller.controller import Controller
@@ -22,10 +25,14 @@ from raykqi.domain.events import Event, RunsMoved
 from raykqi.domain.ids import Clock
 from raykqi.domain.order import Attempt, Completing, Ended, Lost, NodeShape, Report, Running
 from raykqi.domain.resources import Resources
-from raykqi.engine.admission import STARVED, Ledger, share, why_never
-from raykqi.engine.run_commands import EndRun, HoldPlan, LoseRun, LoseRuns, MoveRuns, ReuseRun, StartRuns
+from raykqi.engine.admission import STARVED, Ledger, limited, share, why_never
+from raykqi.engine.run_commands import HoldPlan, LoseRuns, MoveRuns, ReuseRun, StartRuns, conclude
 from raykqi.errors import RaykqiError, StaleAttempt, UploadStale
 from raykqi.storage.filesystem import Store
+
+if TYPE_CHECKING:
+    from raykqi.controller.gate import Gate
+    from raykqi.domain.hooks import Hooks
 
 __all__ = ["Dispatcher"]
 
@@ -42,7 +49,14 @@ class Dispatcher:
     """`limit` bounds what runs may take together, beside what the nodes have."""
 
     def __init__(
-        self, controller: Controller, nodes: Nodes, store: Store, *, clock: Clock, limit: Resources | None = None
+        self,
+        controller: Controller,
+        nodes: Nodes,
+        store: Store,
+        *,
+        clock: Clock,
+        limit: Resources | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self._controller = controller
         self._nodes = nodes
@@ -56,6 +70,8 @@ class Dispatcher:
         self._told_to_stop: set[Attempt] = set()
         self._with_receipt: set[Attempt] = set()  # commands leave one; functions are too quick for it
         self._blocked_since: dict[str, float] = {}
+        self._gate = self._make_gate(hooks) if hooks and (hooks.before or hooks.after) else None
+        self._admit: Callable[[Report], None] = self._gate.admit if self._gate else self._report
         self._settling = Settling(controller, store, self._take_up, nodes.store_again)
         self._wake = threading.Condition()
         self._is_due = True
@@ -67,7 +83,7 @@ class Dispatcher:
     def open(self) -> None:
         """Begin: take over what an earlier dispatcher left, then serve the queue."""
         self._controller.on_commit = self.wake
-        self._nodes.open(self._report, self.wake)
+        self._nodes.open(self._admit, self.wake)
         self._ledger.shapes = self._shapes()
         self._take_over()
         self._thread.start()
@@ -97,8 +113,11 @@ class Dispatcher:
         if self._thread.is_alive():
             self._thread.join()
         self._controller.on_commit = None
+        ready = self._gate.close() if self._gate else []
         self._settling.close()
         self._nodes.close(leave_running=leave_running)
+        if ready and not self._failure:
+            self._controller.submit(LoseRuns(BY, tuple(ready), "hooks were asked when the server was stopped"))
         if not leave_running and len(self._ledger) and not self._failure:
             ended = tuple(self._ledger.attempts())
             self._controller.submit(LoseRuns(BY, ended, "what carried it out was stopped", blameless=True))
@@ -111,32 +130,46 @@ class Dispatcher:
 
     def _work(self) -> None:
         try:
-            while not self._closed:
+            while not self._closed and not self._failure:
                 with self._wake:
                     reports, self._reports = self._reports, deque()
                     self._is_due = False
                 self._take_in(reports)
                 self._tell_stops()
+                if self._gate:
+                    self._go_on(self._gate)
                 self._dispatch()
                 self._rest()
         except BaseException as error:
-            log.exception("the dispatcher has to stop")
-            with self._wake:
-                self._failure = error
-                self._wake.notify_all()
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        log.error("the dispatcher has to stop", exc_info=error)
+        with self._wake:
+            self._failure = error
+            self._is_due = True
+            self._wake.notify_all()
 
     def _rest(self) -> None:
         """Until there is a reason to go on."""
         now = self._clock.now()
         due = next_due(self._controller.keeper.index, now)
+        pauses = [] if due is None else [max(0.0, (due - now).total_seconds())]
+        is_busy = self._settling.is_busy
+        if self._gate:
+            is_busy = is_busy or self._gate.is_busy
+            pause = self._gate.pause()
+            pauses += [] if pause is None else [pause]
         with self._wake:
             if not self._is_due and not self._closed:
-                self._idle = not len(self._ledger) and due is None and not self._settling.is_busy
+                self._idle = not len(self._ledger) and due is None and not is_busy
                 self._wake.notify_all()
-                self._wake.wait_for(
-                    lambda: self._is_due or self._closed,
-                    None if due is None else max(0.0, (due - now).total_seconds()) + 0.001,
-                )
+                self._wake.wait_for(lambda: self._is_due or self._closed, min(pauses) + 0.001 if pauses else None)
+
+    def _make_gate(self, hooks: Hooks) -> Gate:
+        from raykqi.controller.gate import Gate
+
+        return Gate(hooks, self._controller, clock=self._clock, wake=self.wake, pass_on=self._report, fail=self._fail)
 
     # What nodes say
 
@@ -155,7 +188,7 @@ class Dispatcher:
             command = MoveRuns(BY, "running" if status == "running" else "completing", tuple(attempts), node)
             answers.append(self._controller.submit_later(command))
         ends = [report for report in reports if isinstance(report, Ended | Lost)]
-        told = [(report, self._controller.submit_later(_command(report))) for report in ends]
+        told = [(report, self._controller.submit_later(conclude(BY, report))) for report in ends]
         for answer in answers:
             answer.result()
         for report, answer in told:
@@ -164,7 +197,9 @@ class Dispatcher:
     def _settle(self, report: Ended | Lost, answer: Future[list[Event]]) -> None:
         attempt = report.attempt
         try:
-            answer.result()
+            events = answer.result()
+            if self._gate:
+                self._gate.tell(events)
         except UploadStale:
             assert isinstance(report, Ended)
             self._settling.later(report)
@@ -214,7 +249,13 @@ class Dispatcher:
             room = plan.settings.limits.running - plan.running if plan.settings.limits.running else AT_ONCE
             if reason or room <= 0:
                 continue
-            runs = waiting_runs(index, plan.id, now, min(room, AT_ONCE))
+            if self._gate:
+                asked, absent = self._gate.absent(plan.id)
+                room = max(0, room - asked) if plan.settings.limits.running else room
+                runs = waiting_runs(index, plan.id, now, min(room, AT_ONCE) + len(absent))
+                runs = [each for each in runs if each[0] not in absent][:room]
+            else:
+                runs = waiting_runs(index, plan.id, now, min(room, AT_ONCE))
             runs = self._without_twins(plan, runs)
             candidates += [(-plan.priority, number, run, plan) for run, number in runs]
         chosen = self._choose(sorted(candidates, key=lambda candidate: candidate[:2]))
@@ -254,12 +295,40 @@ class Dispatcher:
         return share(plan.settings.resources, max(1, ahead))
 
     def _start(self, chosen: Sequence[tuple[str, QueuedPlan, str]]) -> None:
+        if self._gate:
+            self._gate.ask_to_start(chosen)  # their places stay taken
+            return
         runs = tuple(run for run, _, _ in chosen)
         try:
             events = self._controller.submit(StartRuns(BY, runs, self._nodes.executor))
         finally:
             for run in runs:
                 self._ledger.give_back(Attempt(run, 0))
+        self._send(events, chosen)
+
+    def _go_on(self, gate: Gate) -> None:
+        """Start what hooks have let through; places of what they hold are for others."""
+        free, let_through = gate.collect()
+        for attempt in free:
+            self._ledger.give_back(attempt)
+        for start in range(0, len(let_through), AT_ONCE):
+            some = let_through[start : start + AT_ONCE]
+            command = MoveRuns(BY, "starting", tuple(each.attempt for each in some), executor=self._nodes.executor)
+            try:
+                events = self._controller.submit(command)
+            finally:
+                for each in some:
+                    self._ledger.give_back(Attempt(each.attempt.run, 0))
+            gate.tell(events)
+            self._send(events, [each.chosen for each in some], {each.attempt: each.env for each in some})
+
+    def _send(
+        self,
+        events: Sequence[Event],
+        chosen: Sequence[tuple[str, QueuedPlan, str]],
+        env: Mapping[Attempt, dict[str, str]] | None = None,
+    ) -> None:
+        """Bring to nodes what has become `starting`."""
         started = [attempt for event in events if isinstance(event, RunsMoved) for attempt in event.runs]
         places = {run: (plan, place) for run, plan, place in chosen}
         for attempt in started:
@@ -269,9 +338,12 @@ class Dispatcher:
             if not plan.definition.function:
                 self._with_receipt.add(attempt)
         keeper = self._controller.keeper
-        self._nodes.start(
-            orders_of(keeper.index, [attempt.run for attempt in started], self._store.url, keeper.position.generation)
+        orders = orders_of(
+            keeper.index, [attempt.run for attempt in started], self._store.url, keeper.position.generation
         )
+        if env:
+            orders = [msgspec.structs.replace(order, env=env.get(order.attempt, {})) for order in orders]
+        self._nodes.start(orders)
 
     def _without_twins(self, plan: QueuedPlan, runs: list[tuple[str, int]]) -> list[tuple[str, int]]:
         """Of a plan with `reuse`: what was done before is taken, and what is being done is waited for."""
@@ -300,34 +372,14 @@ class Dispatcher:
             self._with_receipt.add(run.attempt)
             place = next((shape.name for shape in self._ledger.shapes), "")
             self._ledger.take(run.attempt, place, run.resources)
-            if run.executor == self._nodes.executor:
+            if run.status == "ready":
+                self._report(Lost(run.attempt, "its server ended before it began", blameless=True))
+            elif run.executor == self._nodes.executor:
                 adopted.append(run.attempt)
             else:
-                self._report(self._settling.what_became_of(run.attempt))
+                self._admit(self._settling.what_became_of(run.attempt))
         self._nodes.adopt(adopted)
 
     def _shapes(self) -> Sequence[NodeShape]:
         shapes = self._nodes.shapes()
-        if self._limit is None:
-            return shapes
-        limit = self._limit
-        return [
-            NodeShape(
-                shape.name,
-                Resources(
-                    min(shape.total.cpu, limit.cpu),
-                    min(shape.total.memory, limit.memory),
-                    min(shape.total.gpu, limit.gpu),
-                    shape.total.accelerator,
-                    shape.total.custom,
-                ),
-                shape.labels,
-            )
-            for shape in shapes
-        ]
-
-
-def _command(report: Ended | Lost) -> EndRun | LoseRun:
-    if isinstance(report, Ended):
-        return EndRun(BY, report)
-    return LoseRun(BY, report.attempt, report.reason, report.blameless)
+        return shapes if self._limit is None else [limited(shape, self._limit) for shape in shapes]

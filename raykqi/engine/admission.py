@@ -13,7 +13,7 @@ from raykqi.domain.order import Attempt, NodeShape
 from raykqi.domain.plan import Definition
 from raykqi.domain.resources import Resources, show_bytes, show_thousandths
 
-__all__ = ["STARVED", "Ledger", "fits", "share", "why_never"]
+__all__ = ["STARVED", "Ledger", "fits", "limited", "share", "why_never"]
 
 STARVED = 60.0
 
@@ -79,6 +79,13 @@ def share(resources: Resources, among: int) -> Resources:
         resources.accelerator,
         {name: -(-value // among) for name, value in resources.custom.items()},
     )
+
+
+def limited(shape: NodeShape, limit: Resources) -> NodeShape:
+    """As much of the node as runs may take together."""
+    total = shape.total
+    cpu, memory, gpu = min(total.cpu, limit.cpu), min(total.memory, limit.memory), min(total.gpu, limit.gpu)
+    return NodeShape(shape.name, Resources(cpu, memory, gpu, total.accelerator, total.custom), shape.labels)
 
 
 def why_never(resources: Resources, definition: Definition, shapes: Sequence[NodeShape]) -> str:

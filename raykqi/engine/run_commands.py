@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from raykqi.domain.order import Attempt, Ended
+from raykqi.domain.order import Attempt, Ended, Lost
 from raykqi.domain.plan import Definition, Limits, PlanSettings
 from raykqi.domain.run import RunStatus
 
@@ -22,7 +22,7 @@ __all__ = [
     "RemoveRuns",
     "RetryRuns",
 ]
-__all__ += ["RetryRuns", "ReuseRun", "RunCommand", "StartRuns", "StopRuns"]
+__all__ += ["RetryRuns", "ReuseRun", "RunCommand", "StartRuns", "StopRuns", "conclude"]
 
 
 class ApplyPlan(msgspec.Struct, frozen=True):
@@ -122,6 +122,13 @@ class StopRuns(msgspec.Struct, frozen=True):
     by: str
     runs: tuple[str, ...]
     fail: bool = False
+
+
+def conclude(by: str, report: Ended | Lost) -> EndRun | LoseRun:
+    """What a report of the end of an attempt asks for."""
+    if isinstance(report, Ended):
+        return EndRun(by, report)
+    return LoseRun(by, report.attempt, report.reason, report.blameless)
 
 
 class RetryRuns(msgspec.Struct, frozen=True):

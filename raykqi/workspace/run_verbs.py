@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raykqi.catalog import plan_queries, queries, run_queries
@@ -24,6 +25,7 @@ from raykqi.workspace.inside import Inside
 
 if TYPE_CHECKING:
     from raykqi.controller.nodes import Nodes
+    from raykqi.domain.hooks import Hooks
     from raykqi.server import Server
     from raykqi.workspace.serving import Serving
 
@@ -222,11 +224,11 @@ class RunVerbs(Inside):
                     raise TimeoutError(f"after {timeout:g} s {left} of the runs had not come so far")
                 changed.wait(rest)
 
-    def serve(self, nodes: Nodes, *, limit: Resources | None = None) -> Server:
-        """Run plans on these nodes until the server that is answered is closed."""
+    def serve(self, nodes: Nodes, *, limit: Resources | None = None, hooks: Hooks | Path | str | None = None) -> Server:
+        """Run plans on these nodes until the server that is answered is closed. `hooks` may be a file."""
         from raykqi.server import Server
 
-        server = Server(self._parts, self._settings, nodes, limit=limit)
+        server = Server(self._parts, self._settings, nodes, limit=limit, hooks=_hooks(hooks))
         self._servers.append(server)
         return server
 
@@ -241,9 +243,11 @@ class RunVerbs(Inside):
         labels: Mapping[str, str] | None = None,
         dashboard: bool = False,
         limit: Resources | None = None,
+        hooks: Hooks | Path | str | None = None,
     ) -> AbstractContextManager[Serving]:
         """Run plans within a `with` block, on a Ray of this machine with these resources or the one at `address`.
 
+        `hooks`, or the file that tells them, are asked before each step of a run and told after it.
         A Ray of our own ends with the block, and what it ran waits again; on one that was joined, runs go on.
         """
         from raykqi.workspace.serving import open_serving
@@ -259,6 +263,7 @@ class RunVerbs(Inside):
             labels=labels,
             dashboard=dashboard,
             limit=limit,
+            hooks=_hooks(hooks),
         )
 
     def work(
@@ -321,6 +326,14 @@ class RunVerbs(Inside):
         if not named:
             raise InvalidInput("no runs were named", hint="Give at least one id.")
         return tuple(dict.fromkeys(self._read(lambda: [self._whole_run(run) for run in named])))
+
+
+def _hooks(hooks: Hooks | Path | str | None) -> Hooks | None:
+    if not isinstance(hooks, Path | str):
+        return hooks
+    from raykqi.importers.hooks_file import read_hooks
+
+    return read_hooks(hooks)
 
 
 def _plan_id(plan: str | Plan) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from raykqi.domain.hooks import Hooks
 from raykqi.domain.resources import Resources
 from raykqi.errors import Conflict
 from raykqi.opening import Parts, open_parts
@@ -57,6 +58,7 @@ def open_serving(
     labels: Mapping[str, str] | None = None,
     dashboard: bool = False,
     limit: Resources | None = None,
+    hooks: Hooks | None = None,
 ) -> Iterator[Serving]:
     """At the end, runs go on upon a Ray that was joined; those upon a Ray of our own end with it and wait again."""
     _check_reachable(parts.store.url)
@@ -68,7 +70,7 @@ def open_serving(
     ) as ray:
         from raykqi.cluster.ray_nodes import RayNodes
 
-        server = Server(parts, settings, RayNodes(settings, workspace=parts.store.url), limit=limit)
+        server = Server(parts, settings, RayNodes(settings, workspace=parts.store.url), limit=limit, hooks=hooks)
         try:
             yield Serving(server, ray.address, ray.dashboard, ray.token, ray.is_own)
         finally:

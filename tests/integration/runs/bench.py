@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from raykqi.domain.data import Data
+from raykqi.domain.hooks import Hooks
 from raykqi.domain.plan import Plan
 from raykqi.domain.resources import Resources
 from raykqi.domain.run import Run, RunStatus
@@ -31,10 +32,10 @@ class Bench:
     def ws(self) -> Workspace:
         return self.opened.ws
 
-    def serve(self, *, cpus: int = 4, gpus: int = 0) -> Server:
+    def serve(self, *, cpus: int = 4, gpus: int = 0, hooks: Hooks | None = None) -> Server:
         total = Resources(cpu=cpus * 1000, memory=8 * GIB, gpu=gpus * 1000)
         nodes = LocalNodes(self.lab.settings, self.lab.folder / "runs", total=total)
-        self.server = self.ws.serve(nodes)
+        self.server = self.ws.serve(nodes, hooks=hooks)
         return self.server
 
     def stop_serving(self) -> None:
