@@ -12,6 +12,7 @@ from pathlib import Path
 
 from raykqi.domain.order import Ended, Order
 from raykqi.execution.cgroup import Cgroup
+from raykqi.execution.claim import Claim
 from raykqi.execution.folders import remove_folder
 from raykqi.execution.launchers.bubblewrap import NAMESPACE, bubblewrap_works, proc_arguments
 from raykqi.execution.launchers.launched import Launched
@@ -34,11 +35,12 @@ class WorkerEnded(Exception):
 class Worker:
     """`folder` is its own, and goes with it: a call that breaks the process leaves things there."""
 
-    def __init__(self, launched: Launched, requests: Connection, lifeline: int, folder: Path) -> None:
+    def __init__(self, launched: Launched, requests: Connection, lifeline: int, folder: Path, claim: Claim) -> None:
         self._launched = launched
         self._requests = requests
         self._lifeline = lifeline
         self._folder = folder
+        self._claim = claim
         self._ending = threading.Lock()
         self.is_over = False
 
@@ -76,6 +78,7 @@ class Worker:
                 self._requests.close()
                 os.close(self._lifeline)
                 remove_folder(self._folder)
+                self._claim.close()
 
 
 class FunctionWorkers:
@@ -129,7 +132,7 @@ class FunctionWorkers:
         ours, theirs = socket.socketpair()
         lifeline, held = os.pipe()
         folder = self._folder / f"worker-{os.urandom(8).hex()}"
-        folder.mkdir(parents=True)
+        claim = Claim(folder)
         log = os.open(folder / SAID, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         around = [found_program("bwrap"), "--dev-bind", "/", "/", *proc_arguments(), *NAMESPACE, "--"]
         assignments = [f"{name}={value}" for name, value in variables.items()]
@@ -154,4 +157,4 @@ class FunctionWorkers:
         if not is_nested:
             os.close(reader)
         launched = Launched(process, status=reader if is_nested else -1, cgroup=cgroup)
-        return Worker(launched, Connection(ours.detach()), held, folder)
+        return Worker(launched, Connection(ours.detach()), held, folder, claim)

@@ -19,6 +19,7 @@ from raykqi.domain.beat import Beat, Phase
 from raykqi.domain.order import Completing, Ended, Order, Report, Running
 from raykqi.domain.run import Exit, Usage
 from raykqi.execution.beat import BeatWriter, listed, read_progress
+from raykqi.execution.claim import Claim
 from raykqi.execution.ending import TIMED_OUT, explain_end, explain_failure, with_problems
 from raykqi.execution.folders import Folders, remove_folder
 from raykqi.execution.inputs import SharedTrees
@@ -66,6 +67,7 @@ class Supervisor:
         self._is_reachable = True
         self._log_lock = threading.Lock()
         self._store: Store | None = None
+        self._claim: Claim | None = None
 
     def run(self) -> Ended:
         """Blocks until the attempt has ended and what it left is stored."""
@@ -97,6 +99,8 @@ class Supervisor:
         """Delete everything of it on this node."""
         with contextlib.suppress(Exception):
             remove_folder(self._folders.root)
+        if self._claim:
+            self._claim.close()
         if self._store:
             with contextlib.suppress(Exception):
                 self._store.close()
@@ -105,6 +109,7 @@ class Supervisor:
         order = self._order
         self._store = store = open_store(order.workspace, self._settings)
         self._folders.make()
+        self._claim = Claim(self._folders.root)
         self._folders.log.touch()
         self._outputs = make_outputs(order, self._folders)
         attempt = order.attempt

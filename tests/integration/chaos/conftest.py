@@ -1,0 +1,45 @@
+"""A cluster for each module, of processes that its tests kill; and a workspace for each test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("tests.integration.chaos.served", "tests.integration.chaos.nodes")
+
+from tests.integration.chaos.nodes import Cluster  # noqa: E402
+from tests.integration.chaos.served import Served  # noqa: E402
+from tests.integration.lab import Lab  # noqa: E402
+
+__all__ = ["cluster", "ray_folder", "served"]
+
+
+@pytest.fixture(scope="module")
+def ray_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="rq-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cluster(ray_folder: Path) -> Iterator[Cluster]:
+    """Two nodes, `head` and `second`, the latter with a GPU that is none."""
+    made = Cluster.begin(ray_folder, cpus=3)
+    try:
+        made.look("head")
+        made.join("second", cpus=3, gpus=1)
+        made.look("head", "second")
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def served(cluster: Cluster, lab: Lab) -> Iterator[Served]:
+    made = Served(cluster, lab)
+    yield made
+    made.close()

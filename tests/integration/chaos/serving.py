@@ -1,0 +1,35 @@
+"""A process that serves a workspace on a cluster until it is killed, or closes it when its stdin ends.
+
+Run by `served.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import ray
+
+from raykqi.cluster.ray_nodes import RayNodes
+from raykqi.opening import open_parts
+from raykqi.settings import Settings
+from raykqi.workspace import Workspace
+
+
+def main(url: str, address: str, cache: str, folder: str) -> None:
+    settings = replace(
+        Settings.from_env(), user="tester", cache_dir=Path(cache), lock_timeout=20.0, storage_timeout=5.0
+    )
+    ray.init(address=address, namespace="raykqi", log_to_driver=False, logging_level="ERROR")
+    workspace = Workspace(open_parts(url, settings), settings)
+    server = workspace.serve(RayNodes(settings, folder=folder, workspace=url))
+    print(json.dumps("serving"), flush=True)
+    sys.stdin.read()
+    server.close(leave_running=True)
+    workspace.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
