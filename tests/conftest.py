@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -15,6 +16,17 @@ from tests.servers import S3Server
 # Shared machines stall for longer than any deadline that would mean something.
 hypothesis.settings.register_profile("raykqi", deadline=None, database=None)
 hypothesis.settings.load_profile("raykqi")
+
+
+# One Ray after another: two of them beside each other would take the cores from what they run.
+WITH_RAY = ("integration/cluster/", "integration/chaos/", "e2e/cli/test_cli_up.py", "e2e/test_quickstart.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if str(item.path.relative_to(here)).startswith(WITH_RAY):
+            item.add_marker(pytest.mark.xdist_group("ray"))
 
 
 @pytest.fixture(scope="session", autouse=True)
