@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from pathlib import Path
 
 import hypothesis
 import pytest
