@@ -6,6 +6,7 @@ import queue
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ from cli.values import parse_duration, parse_size, show_count
 from raykqi.errors import InvalidInput, WorkspaceMissing
 
 if TYPE_CHECKING:
+    from raykqi.domain.hooks import Hooks
     from raykqi.domain.resources import Resources
     from raykqi.domain.run import Run
     from raykqi.workspace import Workspace
@@ -48,6 +50,10 @@ Label = Annotated[
 LimitCpus = Annotated[float | None, typer.Option("--limit-cpus", metavar="N", help="Runs take at most so many CPUs.")]
 LimitGpus = Annotated[float | None, typer.Option("--limit-gpus", metavar="N", help="Runs take at most so many GPUs.")]
 LimitMemory = Annotated[str, typer.Option("--limit-memory", metavar="SIZE", help="Runs take at most so much memory.")]
+HooksFile = Annotated[
+    Path | None,
+    typer.Option("--hooks", metavar="FILE", help="Ask and tell the URLs in this file (YAML) when runs go on."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -76,6 +82,7 @@ def up(
     limit_cpus: LimitCpus = None,
     limit_gpus: LimitGpus = None,
     limit_memory: LimitMemory = "",
+    hooks: HooksFile = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Leave what runs plans on the cluster at --address, and return.")
     ] = False,
@@ -83,8 +90,11 @@ def up(
 ) -> None:
     """Run plans from now on, here or on a cluster, until Ctrl-C. Makes the workspace if there is none."""
     limit = _limit(limit_cpus, limit_gpus, limit_memory)
-    machine = _machine(cpus, gpus, memory, resource, label)
+    machine = _machine(cpus, gpus, memory, resource, label) | {"hooks": _hooks(hooks)}
     if detach or stop:
+        if hooks:
+            where = "--hooks is for a `raykqi up` that stays, not for --detach or --stop"
+            raise InvalidInput(where, hint="Run it on a machine of the cluster, without --detach.")
         _at_a_distance(session, address, limit, stop=stop)
         return
     with _opened_or_made(session) as workspace, LiveLine() as line:
@@ -113,6 +123,7 @@ def work(
     limit_cpus: LimitCpus = None,
     limit_gpus: LimitGpus = None,
     limit_memory: LimitMemory = "",
+    hooks: HooksFile = None,
     timeout: Annotated[str, typer.Option("--timeout", metavar="TIME", help="Give up after so long: 90s, 2h.")] = "",
 ) -> None:
     """Run what waits and what comes of it, then end.
@@ -120,7 +131,7 @@ def work(
     Exits with 0 when everything that could run ended well, with 1 when a run failed or the time was over.
     """
     seconds = parse_duration(timeout, "--timeout").total_seconds() if timeout else None
-    machine = _machine(cpus, gpus, memory, resource, label)
+    machine = _machine(cpus, gpus, memory, resource, label) | {"hooks": _hooks(hooks)}
     limit = _limit(limit_cpus, limit_gpus, limit_memory)
     with session.open() as workspace, LiveLine() as line:
         news = RunNews(session, workspace, line)
@@ -249,6 +260,15 @@ def _machine(
         "resources": amounts or None,
         "labels": parse_pairs(labels or (), "--label") or None,
     }
+
+
+def _hooks(file: Path | None) -> Hooks | None:
+    """Read before anything is started for them in vain."""
+    if file is None:
+        return None
+    from raykqi.importers.hooks_file import read_hooks
+
+    return read_hooks(file)
 
 
 def _limit(cpus: float | None, gpus: float | None, memory: str) -> Resources | None:
