@@ -25,7 +25,7 @@ help: ## Print this list
 setup: $(STAMP) ## Create .venv with everything that development needs
 
 .PHONY: quickstart
-quickstart: $(STAMP) ## Run the example: push, tag, find, pull and draw lineage in a workspace of its own
+quickstart: $(STAMP) ## Run the example: three plans on Ray, started by pushing handwritten digits
 	@$(BIN)/python -m examples.quickstart
 
 .PHONY: check

@@ -37,6 +37,11 @@ def test_the_command_line_starts_without_anything_heavy() -> None:
     assert loaded_by("import cli.main") & HEAVY == set()
 
 
+def test_a_decorated_function_and_the_commands_of_runs_load_nothing_heavy() -> None:
+    assert loaded_by("import examples.digits") & HEAVY == set()
+    assert loaded_by("import cli.app, cli.run_top, cli.up, cli.plan_apply") & HEAVY == set()
+
+
 def test_every_public_name_resolves() -> None:
     missing = [name for name in raykqi.__all__ if not hasattr(raykqi, name)]
     assert missing == []

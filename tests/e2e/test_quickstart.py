@@ -14,7 +14,7 @@ ROOT = Path(quickstart.__file__).resolve().parent.parent
 
 
 def run(folder: Path) -> str:
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(folder.with_name("home"))}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "examples.quickstart"],
         cwd=folder, env=env, capture_output=True, text=True, timeout=120,
@@ -26,12 +26,14 @@ def run(folder: Path) -> str:
 def test_the_quickstart_works_again_and_again(tmp_path: Path) -> None:
     for said in (run(tmp_path), run(tmp_path)):
         assert "Traceback" not in said
-        assert "equal to the source: True" in said
+        assert "gamma 0.05    accuracy 0.98" in said
+        assert [said.count(f"✔ {plan}") for plan in ("prepare", "train", "evaluate")] == [1, 2, 2]
+        assert "metrics ← ▶ evaluate" in said
         assert "\n  clean\n" in said
         assert "Next, in this workspace:" in said
 
     made = tmp_path / ".quickstart"
     picture = ElementTree.parse(made / "lineage.svg").getroot()
     assert picture.tag == "{http://www.w3.org/2000/svg}svg"
-    assert any("report" in (element.text or "") for element in picture.iter())
+    assert any("evaluate" in (element.text or "") for element in picture.iter())
     assert list(tmp_path.iterdir()) == [made]

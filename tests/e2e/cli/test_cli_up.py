@@ -8,6 +8,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.e2e.cli.conftest import CommandLine, Served
@@ -54,9 +55,9 @@ def test_up_makes_a_workspace_runs_plans_and_leaves_nothing_behind(bare: Command
 def test_a_second_signal_ends_it_at_once(cli: CommandLine, home: dict[str, str]) -> None:
     with Program(cli.folder, "up", "--no-dashboard", "--cpus", "1", env=home) as up:
         up.until(lambda line: line.startswith("Runs plans now"))
-        pids = up.pids()
+        # Ray's own agents look for their head for a minute before they give up.
+        pids = [pid for pid in up.pids() if not psutil.Process(pid).name().startswith("ray::")]
 
-        up.process.send_signal(signal.SIGINT)
         up.process.send_signal(signal.SIGINT)
         time_out = time.monotonic() + SOON
         while up.process.poll() is None:
@@ -64,7 +65,7 @@ def test_a_second_signal_ends_it_at_once(cli: CommandLine, home: dict[str, str])
             up.process.send_signal(signal.SIGINT)
 
     assert up.process.returncode in (-signal.SIGINT, 130)
-    assert still_there(pids, within=60) == []
+    assert still_there(pids, within=20) == []
 
 
 def test_work_runs_what_it_can_and_says_what_is_left(cli: CommandLine, home: dict[str, str]) -> None:
