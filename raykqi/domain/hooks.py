@@ -92,9 +92,6 @@ def check_webhook_name(name: str) -> str:
 
 def show_url(url: str) -> str:
     """The URL without what may be secret in it: user, password, query."""
-    try:
-        parts = urlsplit(url)
-        place = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
-    except ValueError:
-        return url.partition("?")[0].rpartition("@")[2][:80]
-    return f"{parts.scheme}://{place}{parts.path}" if parts.scheme and place else url.partition("?")[0][:80]
+    scheme, slashes, rest = url.partition("#")[0].partition("?")[0].rpartition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"[:200]

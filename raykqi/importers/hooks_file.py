@@ -59,6 +59,8 @@ def _list_of_webhooks(field: Field) -> list[Field]:
 
 
 def _urls(field: Field | None) -> tuple[str, ...]:
+    if field and isinstance(field.value, str):
+        field.refuse("it is no list", hint=f"Write a list, as in {URLS}.")
     return tuple(_url(item) for item in field.items(example=URLS)) if field else ()
 
 
