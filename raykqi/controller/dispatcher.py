@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
+from raykqi.catalog.index import Index
 from raykqi.catalog.queue import QueuedPlan, next_due, orders_of, queued_plans, twins, under_way, waiting_runs
+from raykqi.controller.choosing import AT_ONCE, Candidate, Choosing, Chosen
 from raykqi.controller.controller import Controller
 from raykqi.controller.nodes import Nodes
 from raykqi.controller.settling import Settling
 from raykqi.domain.events import Event, RunsMoved
 from raykqi.domain.ids import Clock
-from raykqi.domain.order import Attempt, Completing, Ended, Lost, NodeShape, Report, Running
+from raykqi.domain.order import Attempt, Completing, Ended, Lost, Report, Running
 from raykqi.domain.resources import Resources
-from raykqi.engine.admission import STARVED, Ledger, limited, share, why_never
+from raykqi.engine.admission import Ledger
 from raykqi.engine.run_commands import HoldPlan, LoseRuns, MoveRuns, ReuseRun, StartRuns, conclude
-from raykqi.errors import RaykqiError, StaleAttempt, UploadStale
+from raykqi.errors import RaykqiError, StaleAttempt, StorageError, UploadStale
 from raykqi.storage.filesystem import Store
 
 if TYPE_CHECKING:
@@ -39,10 +40,9 @@ __all__ = ["Dispatcher"]
 log = logging.getLogger(__name__)
 
 BY = "raykqi"
-# Function runs that are over in a moment are sent ahead, so that a node need not wait for each next one.
-AHEAD_SECONDS, AHEAD_MOST = 0.5, 64
-SMOOTHING = 0.3
-AT_ONCE = 512  # runs that are started by one command
+AGAIN = 2.0  # seconds until storage that refused is tried again
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
 
 
 class Dispatcher:
@@ -62,14 +62,12 @@ class Dispatcher:
         self._nodes = nodes
         self._store = store
         self._clock = clock
-        self._limit = limit
-        self._ledger = Ledger()
+        self._ledger = Ledger(limit=limit)
+        self._choosing = Choosing(self._ledger)
         self._reports: deque[Report] = deque()
         self._plan_of: dict[Attempt, str] = {}
-        self._seconds: dict[str, float] = {}  # that a run of the plan takes, as seen so far
         self._told_to_stop: set[Attempt] = set()
         self._with_receipt: set[Attempt] = set()  # commands leave one; functions are too quick for it
-        self._blocked_since: dict[str, float] = {}
         self._gate = self._make_gate(hooks) if hooks and (hooks.before or hooks.after) else None
         self._admit: Callable[[Report], None] = self._gate.admit if self._gate else self._report
         self._settling = Settling(controller, store, self._take_up, nodes.store_again)
@@ -84,7 +82,7 @@ class Dispatcher:
         """Begin: take over what an earlier dispatcher left, then serve the queue."""
         self._controller.on_commit = self.wake
         self._nodes.open(self._admit, self.wake)
-        self._ledger.shapes = self._shapes()
+        self._ledger.shapes = self._nodes.shapes()
         self._take_over()
         self._thread.start()
 
@@ -131,17 +129,35 @@ class Dispatcher:
     def _work(self) -> None:
         try:
             while not self._closed and not self._failure:
-                with self._wake:
-                    reports, self._reports = self._reports, deque()
-                    self._is_due = False
-                self._take_in(reports)
-                self._tell_stops()
-                if self._gate:
-                    self._go_on(self._gate)
-                self._dispatch()
-                self._rest()
+                try:
+                    self._take_turn()
+                except StorageError as error:
+                    log.warning("the storage does not take what runs bring, again in %g s: %s", AGAIN, error.message)
+                    with self._wake:
+                        self._is_due = True
+                        self._wake.wait_for(lambda: self._closed, AGAIN)
         except BaseException as error:
             self._fail(error)
+
+    def _take_turn(self) -> None:
+        with self._wake:
+            reports, self._reports = self._reports, deque()
+            self._is_due = False
+        try:
+            self._take_in(reports)
+        finally:
+            with self._wake:
+                self._reports.extendleft(reversed(reports))  # what could not be taken in
+        self._tell_stops()
+        if self._gate:
+            self._go_on(self._gate)
+        self._dispatch()
+        self._rest()
+
+    def _ask(self, question: Callable[Concatenate[Index, P], Answer], *given: P.args, **named: P.kwargs) -> Answer:
+        """What the index answers, also while it is made anew."""
+        keeper = self._controller.keeper
+        return keeper.sound(lambda: question(keeper.index, *given, **named))
 
     def _fail(self, error: BaseException) -> None:
         log.error("the dispatcher has to stop", exc_info=error)
@@ -153,7 +169,7 @@ class Dispatcher:
     def _rest(self) -> None:
         """Until there is a reason to go on."""
         now = self._clock.now()
-        due = next_due(self._controller.keeper.index, now)
+        due = self._ask(next_due, now)
         pauses = [] if due is None else [max(0.0, (due - now).total_seconds())]
         is_busy = self._settling.is_busy
         if self._gate:
@@ -173,7 +189,8 @@ class Dispatcher:
 
     # What nodes say
 
-    def _take_in(self, reports: Sequence[Report]) -> None:
+    def _take_in(self, reports: deque[Report]) -> None:
+        """Those that have been settled are taken out of `reports`."""
         if not reports:
             return
         over = {report.attempt for report in reports if isinstance(report, Ended | Lost)}
@@ -191,8 +208,18 @@ class Dispatcher:
         told = [(report, self._controller.submit_later(conclude(BY, report))) for report in ends]
         for answer in answers:
             answer.result()
+        unsettled: list[Report] = []
+        failure: StorageError | None = None
         for report, answer in told:
-            self._settle(report, answer)
+            try:
+                self._settle(report, answer)
+            except StorageError as error:
+                unsettled.append(report)
+                failure = error
+        reports.clear()
+        reports.extend(unsettled)
+        if failure:
+            raise failure
 
     def _settle(self, report: Ended | Lost, answer: Future[list[Event]]) -> None:
         attempt = report.attempt
@@ -207,7 +234,8 @@ class Dispatcher:
         except StaleAttempt as error:
             log.info("%s", error.message)
         if isinstance(report, Ended):
-            self._measure(attempt, report.usage.wall)
+            if plan := self._plan_of.get(attempt):
+                self._choosing.measured(plan, report.usage.wall)
             if attempt in self._with_receipt:
                 self._settling.clear(attempt)
         self._forget(attempt)
@@ -217,11 +245,6 @@ class Dispatcher:
         """A result whose objects have been looked after comes again."""
         self._report(ended)
 
-    def _measure(self, attempt: Attempt, seconds: float) -> None:
-        if plan := self._plan_of.get(attempt):
-            before = self._seconds.get(plan, seconds)
-            self._seconds[plan] = before + SMOOTHING * (seconds - before)
-
     def _forget(self, attempt: Attempt) -> None:
         self._ledger.give_back(attempt)
         self._plan_of.pop(attempt, None)
@@ -229,7 +252,7 @@ class Dispatcher:
         self._with_receipt.discard(attempt)
 
     def _tell_stops(self) -> None:
-        for run in under_way(self._controller.keeper.index, stopping=True):
+        for run in self._ask(under_way, stopping=True):
             if run.attempt not in self._told_to_stop:
                 self._told_to_stop.add(run.attempt)
                 if run.attempt in self._ledger:
@@ -239,11 +262,10 @@ class Dispatcher:
 
     def _dispatch(self) -> None:
         now = self._clock.now()
-        index = self._controller.keeper.index
-        self._ledger.shapes = self._shapes()
-        candidates: list[tuple[int, int, str, QueuedPlan]] = []
-        for plan in queued_plans(index, now):
-            reason = why_never(plan.settings.resources, plan.definition, self._ledger.shapes)
+        self._ledger.shapes = self._nodes.shapes()
+        candidates: list[Candidate] = []
+        for plan in self._ask(queued_plans, now):
+            reason = self._ledger.why_never(plan.settings.resources, plan.definition)
             if reason != plan.held:
                 self._controller.submit(HoldPlan(BY, plan.id, reason))
             room = plan.settings.limits.running - plan.running if plan.settings.limits.running else AT_ONCE
@@ -252,49 +274,17 @@ class Dispatcher:
             if self._gate:
                 asked, absent = self._gate.absent(plan.id)
                 room = max(0, room - asked) if plan.settings.limits.running else room
-                runs = waiting_runs(index, plan.id, now, min(room, AT_ONCE) + len(absent))
+                runs = self._ask(waiting_runs, plan.id, now, min(room, AT_ONCE) + len(absent))
                 runs = [each for each in runs if each[0] not in absent][:room]
             else:
-                runs = waiting_runs(index, plan.id, now, min(room, AT_ONCE))
+                runs = self._ask(waiting_runs, plan.id, now, min(room, AT_ONCE))
             runs = self._without_twins(plan, runs)
             candidates += [(-plan.priority, number, run, plan) for run, number in runs]
-        chosen = self._choose(sorted(candidates, key=lambda candidate: candidate[:2]))
+        chosen = self._choosing.choose(candidates)
         for start in range(0, len(chosen), AT_ONCE):
             self._start(chosen[start : start + AT_ONCE])
 
-    def _choose(self, candidates: Sequence[tuple[int, int, str, QueuedPlan]]) -> list[tuple[str, QueuedPlan, str]]:
-        """Those that fit, each with the place that is counted for it."""
-        chosen: list[tuple[str, QueuedPlan, str]] = []
-        full: set[str] = set()
-        blocked: set[str] = set()
-        for _, _, run, plan in candidates:
-            if plan.id in full:
-                continue
-            counted = self._counted(plan)
-            place = self._ledger.place(counted, plan.definition)
-            if place is None:
-                full.add(plan.id)
-                blocked.add(run)
-                since = self._blocked_since.setdefault(run, time.monotonic())
-                if time.monotonic() - since > STARVED:
-                    break
-                continue
-            self._ledger.take(Attempt(run, 0), place, counted)
-            chosen.append((run, plan, place))
-            if len(chosen) >= AT_ONCE:
-                break
-        self._blocked_since = {run: since for run, since in self._blocked_since.items() if run in blocked}
-        return chosen
-
-    def _counted(self, plan: QueuedPlan) -> Resources:
-        """Quick functions are counted for less, so that more of them are on their way."""
-        seconds = self._seconds.get(plan.id)
-        if not plan.definition.function or seconds is None:
-            return plan.settings.resources
-        ahead = int(AHEAD_SECONDS / max(seconds, AHEAD_SECONDS / AHEAD_MOST))
-        return share(plan.settings.resources, max(1, ahead))
-
-    def _start(self, chosen: Sequence[tuple[str, QueuedPlan, str]]) -> None:
+    def _start(self, chosen: Sequence[Chosen]) -> None:
         if self._gate:
             self._gate.ask_to_start(chosen)  # their places stay taken
             return
@@ -325,7 +315,7 @@ class Dispatcher:
     def _send(
         self,
         events: Sequence[Event],
-        chosen: Sequence[tuple[str, QueuedPlan, str]],
+        chosen: Sequence[Chosen],
         env: Mapping[Attempt, dict[str, str]] | None = None,
     ) -> None:
         """Bring to nodes what has become `starting`."""
@@ -333,14 +323,13 @@ class Dispatcher:
         places = {run: (plan, place) for run, plan, place in chosen}
         for attempt in started:
             plan, place = places[attempt.run]
-            self._ledger.take(attempt, place, self._counted(plan))
+            self._ledger.take(attempt, place, self._choosing.counted(plan))
             self._plan_of[attempt] = plan.id
             if not plan.definition.function:
                 self._with_receipt.add(attempt)
         keeper = self._controller.keeper
-        orders = orders_of(
-            keeper.index, [attempt.run for attempt in started], self._store.url, keeper.position.generation
-        )
+        runs_started = [attempt.run for attempt in started]
+        orders = self._ask(orders_of, runs_started, self._store.url, keeper.position.generation)
         if env:
             orders = [msgspec.structs.replace(order, env=env.get(order.attempt, {})) for order in orders]
         self._nodes.start(orders)
@@ -349,7 +338,7 @@ class Dispatcher:
         """Of a plan with `reuse`: what was done before is taken, and what is being done is waited for."""
         if not plan.definition.reuse or not runs:
             return runs
-        known = twins(self._controller.keeper.index, plan.id, [run for run, _ in runs])
+        known = self._ask(twins, plan.id, [run for run, _ in runs])
         answers = [
             self._controller.submit_later(ReuseRun(BY, run, twin))
             for run, (twin, status) in known.items()
@@ -367,7 +356,7 @@ class Dispatcher:
     def _take_over(self) -> None:
         """Runs that an earlier dispatcher started: those of this executor may go on, the others are lost."""
         adopted: list[Attempt] = []
-        for run in under_way(self._controller.keeper.index):
+        for run in self._ask(under_way):
             self._plan_of[run.attempt] = run.plan
             self._with_receipt.add(run.attempt)
             place = next((shape.name for shape in self._ledger.shapes), "")
@@ -379,7 +368,3 @@ class Dispatcher:
             else:
                 self._admit(self._settling.what_became_of(run.attempt))
         self._nodes.adopt(adopted)
-
-    def _shapes(self) -> Sequence[NodeShape]:
-        shapes = self._nodes.shapes()
-        return shapes if self._limit is None else [limited(shape, self._limit) for shape in shapes]

@@ -27,6 +27,7 @@ class _Lane:
     steps: deque[Callable[[], None]] = field(default_factory=deque)
     failures: int = 0
     turn: int = -1  # its place in the queue; -1 while a step is being made
+    is_hurried: bool = False  # while the step was being made
 
 
 class Lanes:
@@ -69,6 +70,8 @@ class Lanes:
                 lane = self._lanes.get(key)
                 if lane and lane.turn >= 0:
                     self._enqueue(key, lane, 0.0)
+                elif lane:
+                    lane.is_hurried = True
 
     def close(self) -> None:
         """Make no more steps. One that is being made may still go on for as long as its server takes."""
@@ -120,7 +123,7 @@ class Lanes:
                     if pause > 0:
                         break
                     heapq.heappop(self._queue)
-                    lane.turn = -1
+                    lane.turn, lane.is_hurried = -1, False
                     self._idle -= 1
                     if self._queue:
                         self._watch()
@@ -133,7 +136,8 @@ class Lanes:
         with self._changed:
             self._idle += 1
             if is_held:
-                self._enqueue(key, lane, backoff(lane.failures, self._first, self._longest))
+                pause = 0.0 if lane.is_hurried else backoff(lane.failures, self._first, self._longest)
+                self._enqueue(key, lane, pause)
                 lane.failures += 1
                 return
             lane.failures = 0

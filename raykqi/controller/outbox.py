@@ -116,9 +116,13 @@ class _Delivery:
             try:
                 is_held = not self._deliver()
             except (RaykqiError, OSError) as error:
+                if self._is_closed:
+                    return
                 log.warning("webhook %s waits: %s", self._webhook.name, error)
                 is_held = True
             except Exception:
+                if self._is_closed:
+                    return
                 log.exception("webhook %s waits", self._webhook.name)
                 is_held = True
             if is_held:

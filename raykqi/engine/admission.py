@@ -6,24 +6,51 @@ ever: when it has waited for `STARVED` seconds beside free resources, nothing yo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from raykqi.domain.order import Attempt, NodeShape
 from raykqi.domain.plan import Definition
 from raykqi.domain.resources import Resources, show_bytes, show_thousandths
 
-__all__ = ["STARVED", "Ledger", "fits", "limited", "share", "why_never"]
+__all__ = ["STARVED", "Ledger", "fits", "fits_limit", "share", "why_never"]
 
 STARVED = 60.0
 
 
-@dataclass
-class Ledger:
-    """What each node has, and which attempt takes what of it. Ray places runs; this keeps count of how many fit."""
+class _Sum:
+    """What attempts take together."""
 
-    shapes: Sequence[NodeShape] = ()
-    _taken: dict[Attempt, tuple[str, Resources]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.cpu = self.memory = self.gpu = 0
+        self.custom: Counter[str] = Counter()
+
+    def add(self, taken: Resources, sign: int) -> None:
+        self.cpu += sign * taken.cpu
+        self.memory += sign * taken.memory
+        self.gpu += sign * taken.gpu
+        for name, value in taken.custom.items():
+            self.custom[name] += sign * value
+
+    def left_of(self, total: Resources) -> Resources:
+        custom = {name: value - self.custom[name] for name, value in total.custom.items()}
+        return Resources(
+            total.cpu - self.cpu, total.memory - self.memory, total.gpu - self.gpu, total.accelerator, custom
+        )
+
+
+class Ledger:
+    """What each node has, and which attempt takes what of it. Ray places runs; this keeps count of how many fit.
+
+    `limit` is what all of them may take together in cores, memory and GPUs, on however many nodes.
+    """
+
+    def __init__(self, shapes: Sequence[NodeShape] = (), limit: Resources | None = None) -> None:
+        self.shapes = shapes
+        self._limit = limit
+        self._taken: dict[Attempt, tuple[str, Resources]] = {}
+        self._by_node: dict[str, _Sum] = {}
+        self._together = _Sum()
 
     def __contains__(self, attempt: Attempt) -> bool:
         return attempt in self._taken
@@ -36,26 +63,39 @@ class Ledger:
 
     def place(self, resources: Resources, definition: Definition) -> str | None:
         """A node with room for it now."""
+        if self._limit and not fits_limit(resources, self._together.left_of(self._limit)):
+            return None
         for shape in self.shapes:
-            if _may_run_on(shape, definition) and fits(resources, self._free(shape)):
+            free = self._by_node.setdefault(shape.name, _Sum()).left_of(shape.total)
+            if _may_run_on(shape, definition) and fits(resources, free):
                 return shape.name
         return None
 
     def take(self, attempt: Attempt, node: str, resources: Resources) -> None:
+        self.give_back(attempt)
         self._taken[attempt] = (node, resources)
+        self._together.add(resources, 1)
+        self._by_node.setdefault(node, _Sum()).add(resources, 1)
 
     def give_back(self, attempt: Attempt) -> None:
-        self._taken.pop(attempt, None)
+        if taken := self._taken.pop(attempt, None):
+            node, resources = taken
+            self._together.add(resources, -1)
+            self._by_node[node].add(resources, -1)
 
-    def _free(self, shape: NodeShape) -> Resources:
-        total = shape.total
-        cpu, memory, gpu, custom = total.cpu, total.memory, total.gpu, dict(total.custom)
-        for node, taken in self._taken.values():
-            if node == shape.name:
-                cpu, memory, gpu = cpu - taken.cpu, memory - taken.memory, gpu - taken.gpu
-                for name, value in taken.custom.items():
-                    custom[name] = custom.get(name, 0) - value
-        return Resources(cpu, memory, gpu, total.accelerator, custom)
+    def why_never(self, resources: Resources, definition: Definition) -> str:
+        """Why no node there is can ever run it, in words; "" when one could."""
+        if self._limit and not fits_limit(resources, self._limit):
+            limit = self._limit
+            return (
+                f"runs may take {show_thousandths(limit.cpu)} CPUs, {_gib(limit.memory)} and"
+                f" {show_thousandths(limit.gpu)} GPUs together here, and it asks for more"
+            )
+        return why_never(resources, definition, self.shapes)
+
+
+def fits_limit(wanted: Resources, left: Resources) -> bool:
+    return wanted.cpu <= left.cpu and wanted.memory <= left.memory and wanted.gpu <= left.gpu
 
 
 def fits(wanted: Resources, free: Resources) -> bool:
@@ -79,13 +119,6 @@ def share(resources: Resources, among: int) -> Resources:
         resources.accelerator,
         {name: -(-value // among) for name, value in resources.custom.items()},
     )
-
-
-def limited(shape: NodeShape, limit: Resources) -> NodeShape:
-    """As much of the node as runs may take together."""
-    total = shape.total
-    cpu, memory, gpu = min(total.cpu, limit.cpu), min(total.memory, limit.memory), min(total.gpu, limit.gpu)
-    return NodeShape(shape.name, Resources(cpu, memory, gpu, total.accelerator, total.custom), shape.labels)
 
 
 def why_never(resources: Resources, definition: Definition, shapes: Sequence[NodeShape]) -> str:

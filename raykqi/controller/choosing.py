@@ -1,0 +1,64 @@
+"""Which of the waiting runs are next: by priority, then by age, as far as there is room."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from raykqi.catalog.queue import QueuedPlan
+from raykqi.domain.order import Attempt
+from raykqi.domain.resources import Resources
+from raykqi.engine.admission import STARVED, Ledger, share
+
+__all__ = ["AT_ONCE", "Candidate", "Choosing", "Chosen"]
+
+# Function runs that are over in a moment are sent ahead, so that a node need not wait for each next one.
+AHEAD_SECONDS, AHEAD_MOST = 0.5, 64
+SMOOTHING = 0.3
+AT_ONCE = 512  # runs that are started by one command
+
+Candidate = tuple[int, int, str, QueuedPlan]  # priority, turned round, and number of the run; its id and plan
+Chosen = tuple[str, QueuedPlan, str]  # the run's id and plan, and the node that is counted for it
+
+
+class Choosing:
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._blocked_since: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}  # that a run of the plan takes, as seen so far
+
+    def measured(self, plan: str, seconds: float) -> None:
+        before = self._seconds.get(plan, seconds)
+        self._seconds[plan] = before + SMOOTHING * (seconds - before)
+
+    def choose(self, candidates: Iterable[Candidate]) -> list[Chosen]:
+        """Those that fit, each with the place that is counted for it."""
+        chosen: list[Chosen] = []
+        full: set[str] = set()
+        blocked: set[str] = set()
+        for _, _, run, plan in sorted(candidates, key=lambda candidate: candidate[:2]):
+            if plan.id in full:
+                continue
+            counted = self.counted(plan)
+            place = self._ledger.place(counted, plan.definition)
+            if place is None:
+                full.add(plan.id)
+                blocked.add(run)
+                since = self._blocked_since.setdefault(run, time.monotonic())
+                if time.monotonic() - since > STARVED:
+                    break
+                continue
+            self._ledger.take(Attempt(run, 0), place, counted)
+            chosen.append((run, plan, place))
+            if len(chosen) >= AT_ONCE:
+                break
+        self._blocked_since = {run: since for run, since in self._blocked_since.items() if run in blocked}
+        return chosen
+
+    def counted(self, plan: QueuedPlan) -> Resources:
+        """Quick functions are counted for less, so that more of them are on their way."""
+        seconds = self._seconds.get(plan.id)
+        if not plan.definition.function or seconds is None:
+            return plan.settings.resources
+        ahead = int(AHEAD_SECONDS / max(seconds, AHEAD_SECONDS / AHEAD_MOST))
+        return share(plan.settings.resources, max(1, ahead))
