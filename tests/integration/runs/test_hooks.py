@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import AbstractContextManager
 
 import pytest
 
 from raykqi.domain.hooks import Hooks
 from raykqi.domain.run import Run
+from raykqi.domain.run_record import run_record
+from raykqi.importers.loading import load_functions
 from tests.integration.processes import Child
 from tests.integration.runs.bench import Bench
 from tests.integration.runs.leftovers import processes_of_runs
 from tests.integration.runs.listening import Listener, Reply, Request, listening
 from tests.integration.runs.serving import serve_until_killed
 
+SAY_LICENCE = b"""
+import os, raykqi
+from pathlib import Path
+
+@raykqi.plan(inputs={"data": ["a:1"]}, outputs={"out": ["b:1"]})
+def say_licence(data: Path, out: Path) -> None:
+    (out / "licence").write_text(os.environ["LICENCE"])
+"""
 STEPS = ["waiting", "ready", "starting", "running", "completing"]
 
 
@@ -36,6 +47,7 @@ def test_each_step_is_asked_before_and_told_after_in_order(bench: Bench) -> None
     first = asked[0]
     assert first.headers["Content-Type"] == "application/json"
     assert (first.body["id"], first.body["plan"], first.body["attempt"]) == (run.id, run.plan, 0)
+    assert set(first.body) == {*run_record(run), "doing"}
     assert first.body["inputs"] == [{"name": "data", "data": data.id, "path": "/in/data"}]
     bench.check()
 
@@ -149,6 +161,20 @@ def test_variables_that_hooks_answer_are_in_the_environment(bench: Bench, extens
         bench.drain()
 
     assert b"".join(bench.ws.logs(bench.only_run())) == b"abc second\n"
+
+
+def test_functions_see_what_hooks_add_too(plain_bench: Bench) -> None:
+    bench = plain_bench
+    body = b'{"raykqiExtension": {"env": {"LICENCE": "abc"}}}'
+    with listening(answer=lambda _: Reply(200, body, "application/json")) as hook:
+        file = bench.lab.files("function", {"say_licence.py": SAY_LICENCE}) / "say_licence.py"
+        bench.ws.apply(*load_functions(file))
+        bench.push("a:1")
+        bench.serve(hooks=Hooks(before=(hook.url(),)))
+        bench.drain()
+
+    assert b"".join(bench.ws.cat(bench.output(bench.only_run(), "out"), "licence")) == b"abc"
+    assert hook.statuses() == STEPS
 
 
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "text/plain"])
@@ -297,11 +323,13 @@ def test_a_server_that_is_closed_while_a_hook_holds_a_run_leaves_it_to_the_next(
     bench.serve()
     bench.drain()
 
-    assert bench.ws.run(run).status == "done"
+    again = bench.ws.run(run)
+    attempts = {"waiting": 1, "ready": 2, "starting": 2, "running": 1, "completing": 1}
+    assert (again.status, again.attempt) == ("done", attempts[step])
     bench.check()
 
 
-def _refusing(step: str):  # type: ignore[no-untyped-def]
+def _refusing(step: str) -> AbstractContextManager[Listener]:
     return listening(answer=lambda request: Reply(403 if request.body["status"] == step else 200))
 
 
