@@ -24,6 +24,7 @@ __all__ = ["CommandRuns"]
 LAST_RESORT = 30.0  # seconds after the grace in which a supervisor has to have ended its command
 UNAVAILABLE = 2.0  # seconds until a node that does not answer is asked again; Ray decides when it is dead
 CLEARING = 60.0
+ANSWERING = 10.0  # seconds for an adopted actor to say that it has begun, before it is taken for one that waits
 _reports = msgspec.msgpack.Decoder(list[Report])
 
 
@@ -32,8 +33,9 @@ class Followed:
     """One actor. `ended` once its end was told; it stays until it is dismissed."""
 
     handle: Any = None
-    placed: bool = False
+    adopted: bool = False
     stopping: bool = False
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -63,7 +65,7 @@ class CommandRuns:
 
     def adopt(self, attempt: Attempt) -> None:
         if attempt not in self._followed:
-            followed = self._followed[attempt] = Followed()
+            followed = self._followed[attempt] = Followed(adopted=True)
             self._spawn(self._find(attempt, followed))
 
     def stop(self, attempt: Attempt, grace: float) -> None:
@@ -111,9 +113,9 @@ class CommandRuns:
         known = 0
         while self._followed.get(attempt) is followed:
             try:
-                if not followed.placed:
+                if not followed.begun.is_set():
                     await followed.handle.begin.remote()
-                    followed.placed = True
+                    followed.begun.set()
                 news = _reports.decode(await followed.handle.reports.remote(known))
             except ActorUnavailableError:
                 await asyncio.sleep(UNAVAILABLE)
@@ -148,7 +150,10 @@ class CommandRuns:
 
     async def _stop(self, attempt: Attempt, followed: Followed, grace: float) -> None:
         followed.stopping = True
-        if not followed.placed:
+        if followed.adopted:  # it may have begun long ago, and made something that is to be kept
+            with suppress(TimeoutError):
+                await asyncio.wait_for(followed.begun.wait(), ANSWERING)
+        if not followed.begun.is_set():
             _kill(followed)
             return
         with suppress(Exception):
