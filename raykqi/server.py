@@ -48,6 +48,7 @@ class Server:
             self._dispatcher = Dispatcher(
                 parts.controller, nodes, parts.store, clock=SystemClock(), limit=limit, hooks=hooks
             )
+            self._controller.takes_turns = True
             self._controller.refresh()
             if hooks and hooks.webhooks:
                 from raykqi.controller.outbox import Outbox

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 512
 TIDY_EVERY = 256  # batches
+RACES = 8  # that whoever takes turns may lose one after the other
 STALE_POLL = 0.5  # another process may end the collection: nobody tells us
 
 
@@ -75,6 +76,7 @@ class Controller:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._postponed: _Job | None = None
         self._thread: threading.Thread | None = None
+        self.takes_turns = False  # after a lost race decide anew, instead of stopping: nothing was stored
         self.on_commit: Callable[[], None] | None = None  # told after each entry, by the committing thread
         self._starting = threading.Lock()
         self._changed = threading.Condition()
@@ -153,7 +155,7 @@ class Controller:
             if not batch:
                 return
             try:
-                self._commit(batch)
+                self._commit_in_turn(batch)
             except IndexDamaged as error:
                 self._again_with_new_index(batch, error)
             except BaseException as error:
@@ -187,6 +189,15 @@ class Controller:
             self._commit([job for job in batch if not job.answer.done()])
         except Exception as still:
             _fail(batch, still)
+
+    def _commit_in_turn(self, batch: list[_Job]) -> None:
+        for _ in range(RACES if self.takes_turns else 0):
+            try:
+                return self._commit(batch)
+            except Fenced as error:
+                log.info("once more, on top of what came first: %s", error.message)
+                batch = [job for job in batch if not job.answer.done()]
+        return self._commit(batch)
 
     def _commit(self, batch: list[_Job]) -> None:
         if self._fenced:
@@ -239,7 +250,8 @@ class Controller:
         try:
             entry = self._journal.append(seq=before.seq + 1, epoch=epoch, time=now, prev=before.hash, events=events)
         except Fenced as error:
-            self._fenced = error
+            if not self.takes_turns:
+                self._fenced = error
             raise
         except StorageError:
             self._refreshed = float("-inf")
