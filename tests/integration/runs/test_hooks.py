@@ -234,6 +234,23 @@ def test_what_after_hooks_answer_does_not_matter(plain_bench: Bench) -> None:
     assert hook.statuses() == ["ready", "starting", "running", "completing", "done"]
 
 
+def test_what_is_still_to_be_told_at_the_end_is_told(plain_bench: Bench) -> None:
+    bench, is_done = plain_bench, threading.Event()
+
+    def answer(_: Request) -> Reply:
+        is_done.wait(30)
+        return Reply()
+
+    with listening(answer=answer) as hook:
+        bench.plan("true")
+        bench.push("a:1")
+        bench.serve(hooks=Hooks(after=(hook.url(),)))
+        bench.drain()
+        is_done.set()
+        bench.stop_serving()
+        assert hook.statuses() == ["ready", "starting", "running", "completing", "done"]
+
+
 def test_a_hook_that_does_not_answer_counts_as_refusing(plain_bench: Bench) -> None:
     bench, let_go = plain_bench, threading.Event()
 
