@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from raykqi.workspace import Workspace
 
 __all__ = [
+    "NOBODY",
     "STATUS_STYLES",
     "cause_of",
     "new_run_record",

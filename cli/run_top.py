@@ -13,7 +13,7 @@ import typer
 from cli.command import command
 from cli.completion import complete_plan
 from cli.live import bar
-from cli.run_text import run_record, say_if_nobody_serves, time_of
+from cli.run_text import NOBODY, run_record, say_if_nobody_serves, time_of
 from cli.run_wait import show_counts
 from cli.session import Session
 from cli.table import Column
@@ -38,6 +38,7 @@ COLUMNS = (
 )
 BEAT = 1.0  # seconds after which beats are read again, which no change tells of
 BAR = 12
+LIVE_STATES = set(LIVE)
 LIVE_SHOWN, WAITING_SHOWN = 100, 20
 HOME, REST_OF_LINE, REST_OF_PAGE = "\x1b[H", "\x1b[K", "\x1b[J"
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
@@ -73,7 +74,10 @@ def top(
             with workspace.watching(lambda: changes.put(None)):
                 while True:
                     sys.stdout.write(HOME)
-                    _print(session, *_look(workspace, plan or ()), live=True)
+                    counts, runs, beats = _look(workspace, plan or ())
+                    _print(session, counts, runs, beats, live=True)
+                    if runs and not LIVE_STATES & counts.keys() and not workspace.is_served():
+                        session.out.line(f"{NOBODY}{REST_OF_LINE}")
                     sys.stdout.write(REST_OF_PAGE)
                     sys.stdout.flush()
                     _wait(changes)
@@ -113,7 +117,7 @@ def _print(
     if not runs:
         return
     short = short_ids(run.id for run in runs)
-    room = shutil.get_terminal_size().lines - 3 if live else len(runs)
+    room = shutil.get_terminal_size().lines - 4 if live else len(runs)
     session.out.table(COLUMNS, [_row(session, run, beats[run.id], short[run.id], now) for run in runs[:room]], end=end)
     if room < _unended(counts):
         session.out.line(f"… and {_unended(counts) - min(room, len(runs)):,} more{end}")
