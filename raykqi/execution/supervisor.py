@@ -22,6 +22,7 @@ from raykqi.execution.beat import BeatWriter, listed, read_progress
 from raykqi.execution.claim import Claim
 from raykqi.execution.ending import TIMED_OUT, explain_end, explain_failure, with_problems
 from raykqi.execution.folders import Folders, remove_folder
+from raykqi.execution.gpu_usage import GpuMeter
 from raykqi.execution.inputs import SharedTrees
 from raykqi.execution.launchers.launched import Launched
 from raykqi.execution.logs import LogShipper
@@ -167,7 +168,7 @@ class Supervisor:
 
     def _attend(self, launched: Launched) -> Exit:
         self._launched = launched
-        self._meter = Meter(launched.cgroup)
+        self._meter = Meter(launched.cgroup, GpuMeter(self._gpus))
         self._phase = "running"
         self._report(Running(self._order.attempt, self._node))
         definition = self._order.definition

@@ -1,4 +1,4 @@
-"""What a command uses, summed over its processes, from /proc and its control group."""
+"""What a command uses: its processes summed, from /proc and its control group, and its GPUs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from raykqi.domain.run import Usage
 from raykqi.execution.cgroup import Cgroup
+from raykqi.execution.gpu_usage import GpuMeter
 
 __all__ = ["Meter"]
 
@@ -20,8 +21,9 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 class Meter:
     """`look` from time to time; `usage` is the sum of what was seen."""
 
-    def __init__(self, cgroup: Cgroup) -> None:
+    def __init__(self, cgroup: Cgroup, gpus: GpuMeter) -> None:
         self._cgroup = cgroup
+        self._gpus = gpus
         self._began = time.monotonic()
         self._cpu = 0.0
         self._memory = 0
@@ -39,6 +41,7 @@ class Meter:
                 shared = max(shared, common)
         self._cpu = max(self._cpu, cpu / TICKS, self._cgroup.cpu_seconds())
         self._memory = max(self._memory, (own + shared) * PAGE)
+        self._gpus.look()
 
     def stop(self) -> None:
         """The command has ended: take what its control group remembers of it."""
@@ -49,4 +52,5 @@ class Meter:
     @property
     def usage(self) -> Usage:
         wall = (self._ended or time.monotonic()) - self._began
-        return Usage(round(wall, 3), round(self._cpu, 3), self._memory)
+        gpus = self._gpus
+        return Usage(round(wall, 3), round(self._cpu, 3), self._memory, round(gpus.seconds, 3), gpus.memory)
