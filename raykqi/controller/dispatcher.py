@@ -84,6 +84,7 @@ class Dispatcher:
         self._nodes.open(self._admit, self.wake)
         self._ledger.shapes = self._nodes.shapes()
         self._take_over()
+        self._settling.sweep()
         self._thread.start()
 
     def wake(self) -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from raykqi.catalog.facts import is_collecting
+from raykqi.catalog.queue import under_way
 from raykqi.controller.controller import Controller
 from raykqi.domain.order import Attempt, Ended, Lost
 from raykqi.errors import NotFound, ObjectMissing, RaykqiError
@@ -57,6 +58,18 @@ class Settling:
     def clear(self, attempt: Attempt) -> None:
         """The receipt has served."""
         self._pool.submit(self._delete, attempt)
+
+    def sweep(self) -> None:
+        """Clear the receipts of attempts that are over: nodes that were cut off write some when they come back."""
+        self._pool.submit(self._sweep)
+
+    def _sweep(self) -> None:
+        try:  # listed before it is asked what goes on: of what begins meanwhile there is nothing in the list
+            left = {found.key for found in self._store.list("receipts/")}
+            left -= {receipt_key(run.attempt) for run in under_way(self._controller.keeper.index)}
+            self._store.delete(sorted(left))
+        except RaykqiError as error:
+            log.info("receipts that nobody needs stay: %s", error.message)
 
     def _delete(self, attempt: Attempt) -> None:
         try:

@@ -52,6 +52,8 @@ class Node:
     starter: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        """Anew, if it was started before."""
+        self.kill()
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
         with open(self.log, "ab") as said:
             self.starter = subprocess.Popen(

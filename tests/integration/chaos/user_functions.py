@@ -34,3 +34,12 @@ def surroundings(given: Path, made: Path) -> None:
     environment = "".join(f"{name}={value}\n" for name, value in os.environ.items())
     (made / "env").write_text(environment, encoding="utf-8")
     (made / "gpu").write_text(f"[{os.environ.get('CUDA_VISIBLE_DEVICES')}]", encoding="utf-8")
+
+
+@raykqi.plan(inputs={"given": ["to:linger"]}, outputs={"made": ["by:linger"]}, resources=SMALL)
+def linger(given: Path, made: Path, flag: str) -> None:
+    """For as long as it takes, in its first attempt."""
+    Path(flag).touch()
+    if os.environ["RAYKQI_ATTEMPT"] == "1":
+        time.sleep(600)
+    (made / "file").write_bytes((given / "file").read_bytes())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from tests.integration.chaos import user_functions
-from tests.integration.chaos.nodes import Cluster, Node
+from tests.integration.chaos.nodes import Cluster
 from tests.integration.chaos.served import Served
 
 __all__ = ["Killer", "apply_plans", "push_work"]
@@ -100,16 +100,12 @@ class Killer:
         if raylet is None:
             return False
         raylet.kill()
-        self._anew(second)
+        second.start()
         return True
 
     def _node(self) -> bool:
         second = self.cluster.nodes["second"]
         if second.raylet is None:
             return False
-        self._anew(second)
+        second.start()
         return True
-
-    def _anew(self, node: Node) -> None:
-        node.kill()
-        node.start()

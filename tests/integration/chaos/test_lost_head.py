@@ -1,0 +1,59 @@
+"""The head of a cluster that keeps its own state on disk is killed and started again: what runs elsewhere goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from raykqi.domain.run import Exit
+from tests.integration.chaos.nodes import Cluster, until
+from tests.integration.chaos.served import Served
+from tests.integration.lab import Lab
+
+
+@pytest.fixture(scope="module")
+def lasting(ray_folder: Path) -> Iterator[Cluster]:
+    """Its head forgets nothing."""
+    kept = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(ray_folder / "gcs")}
+    made = Cluster.begin(ray_folder, cpus=2, **kept)
+    try:
+        made.look("head")
+        made.join("second", cpus=2)
+        made.look("head", "second")
+        yield made
+    finally:
+        made.close()
+
+
+def test_a_run_on_another_node_outlives_the_head(lasting: Cluster, lab: Lab) -> None:
+    served = Served(lasting, lab)
+    go, ticks = lab.folder / "go", lab.folder / "ticks"
+    served.bench.plan(
+        f"until [ -e {go} ]; do date >> {ticks}; sleep 0.1; done\necho $RAYKQI_ATTEMPT > {{outputs.made}}/attempt",
+        inputs={"/in": ["to:wait"]},
+        outputs={"/made": ["by:wait"]},
+        more="resources: {cpu: 0.5, memory: 0}\non_node: {must: [side=second]}",
+    )
+    served.serve()
+    served.bench.push("to:wait")
+    run = served.bench.until(served.bench.only_run(), "running")
+    command = until(lambda: (beat := served.ws.beat(run)) and beat.pid)
+    born = psutil.Process(command).create_time()
+
+    lasting.head.kill()
+    served.kill()
+    before = ticks.stat().st_size
+    until(lambda: ticks.stat().st_size > before)
+    lasting.head.start()
+    lasting.look("head", "second")
+    served.serve()
+    go.touch()
+    (ended,) = served.wait([run])
+
+    assert (ended.status, ended.attempt, ended.node, ended.exit) == ("done", 1, "second", Exit(0))
+    assert not psutil.pid_exists(command) or psutil.Process(command).create_time() != born
+    served.assert_nothing_is_left()
+    served.close()
