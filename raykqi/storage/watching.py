@@ -11,8 +11,7 @@ from raykqi.storage.filesystem import Store
 __all__ = ["Watch"]
 
 STEP_MS = 10
-# A look without being told, for what was written before the folder was listened to, and for network
-# file systems, which do not tell of other machines.
+# A look without being told: network file systems do not tell of other machines.
 LOOK_MS = 1_000
 POLL = 1.0  # where storage tells nobody of changes: object storage has no notifications of its own
 
@@ -35,21 +34,14 @@ class Watch:
         self._thread.join()
 
     def _listen(self, folder: Path) -> None:
-        from watchfiles import watch
+        # watchfiles documents this class for whoever has to know when listening has begun.
+        from watchfiles._rust_notify import RustNotify
 
         folder.mkdir(parents=True, exist_ok=True)
-        for _ in watch(
-            folder,
-            watch_filter=None,
-            debounce=STEP_MS,
-            step=STEP_MS,
-            rust_timeout=LOOK_MS,
-            yield_on_timeout=True,
-            stop_event=self._ended,
-            recursive=False,
-            raise_interrupt=False,
-        ):
-            self._changed()
+        with RustNotify([str(folder)], False, False, 0, False, True) as notify:
+            while not self._ended.is_set():
+                self._changed()  # first of all for what was written before
+                notify.watch(STEP_MS, STEP_MS, LOOK_MS, self._ended)
 
     def _poll(self, _: None) -> None:
         while not self._ended.wait(POLL):

@@ -53,6 +53,7 @@ PLACES = {
     "aiobotocore": ("raykqi/storage/filesystem",),
     "boto3": ("raykqi/storage/filesystem",),
     "botocore": ("raykqi/storage/filesystem",),
+    "watchfiles": ("raykqi/storage/watching.py",),
     "ray": ("raykqi/cluster/", "serve_api/"),
     "fastapi": ("serve_api/",),
     "starlette": ("serve_api/",),
