@@ -8,10 +8,12 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from raykqi.domain.events import RunHeld
 from raykqi.domain.hooks import Hooks
 from raykqi.domain.run import Run
 from raykqi.domain.run_record import run_record
 from raykqi.importers.loading import load_functions
+from raykqi.journal.log import Journal
 from tests.integration.processes import Child
 from tests.integration.runs.bench import Bench
 from tests.integration.runs.leftovers import processes_of_runs
@@ -301,6 +303,43 @@ def test_a_run_that_is_stopped_while_its_start_is_held_ends(bench: Bench, fail: 
     assert (ended.status, ended.exit and ended.exit.code) == (("failed", 253) if fail else ("done", 0))
     assert processes_of_runs({run.id}) == {}
     bench.check()
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_a_run_that_is_stopped_while_its_end_is_held_ends(plain_bench: Bench, fail: bool) -> None:
+    bench = plain_bench
+    with _refusing("running") as hook:
+        bench.plan("exit 3", outputs={"/out": ["b:1"]})
+        bench.push("a:1")
+        bench.serve(hooks=Hooks(before=(hook.url(),)))
+        run = _held(bench, hook, "running")
+
+        bench.ws.stop(run, fail=fail)
+        bench.drain()
+
+    ended = bench.ws.run(run)
+    assert (ended.status, ended.exit and ended.exit.code) == (("failed", 253) if fail else ("done", 0))
+    bench.check()
+
+
+def test_why_a_run_is_held_is_written_down_once(plain_bench: Bench) -> None:
+    bench, agrees = plain_bench, threading.Event()
+
+    def answer(request: Request) -> Reply:
+        # Each answer says something else, as those with a time in them do.
+        return Reply(200 if agrees.is_set() else 503, str(len(hook.requests)).encode())
+
+    with listening(answer=answer) as hook:
+        bench.plan("true")
+        bench.push("a:1")
+        bench.serve(hooks=Hooks(before=(hook.url(),)))
+        hook.until(lambda came: len(came) == 3)
+        agrees.set()
+        bench.drain()
+
+    entries = Journal(bench.opened.parts.store).read()
+    held = [event for entry in entries for event in entry.events if isinstance(event, RunHeld)]
+    assert [event.reason for event in held] == [f"hook {hook.url()} answered 503: 1"]
 
 
 @pytest.mark.parametrize("step", STEPS)
