@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 from contextlib import AbstractContextManager
 
@@ -382,6 +383,34 @@ def test_a_server_that_is_closed_while_a_hook_holds_a_run_leaves_it_to_the_next(
     again = bench.ws.run(run)
     attempts = {"waiting": 1, "ready": 2, "starting": 2, "running": 1, "completing": 1}
     assert (again.status, again.attempt) == ("done", attempts[step])
+    bench.check()
+
+
+def test_each_assignment_runs_once_with_hooks_that_refuse_and_servers_that_die(plain_bench: Bench) -> None:
+    bench, chance = plain_bench, random.Random(7)
+
+    def answer(_: Request) -> Reply:
+        return Reply(503 if chance.random() < 0.1 else 200)
+
+    with listening(answer=answer) as hook:
+        bench.plan("cat {inputs.data}/file > {outputs.out}/file", outputs={"/out": ["b:1"]})
+        hooks = Hooks(before=(hook.url(),), after=(hook.url("/after"),))
+        for _ in range(3):
+            child = Child(serve_until_killed, bench.lab.url, bench.lab.settings, bench.lab.folder / "runs", hooks)
+            assert child.next() == "serving"
+            seen = len(hook.requests)
+            for _ in range(6):
+                bench.push("a:1")
+            hook.until(lambda came, seen=seen: len(came) > seen + 25)  # type: ignore[misc]
+            child.kill()
+        bench.serve(hooks=hooks)
+        bench.drain()
+
+    runs = bench.ws.runs()
+    assert [run.status for run in runs] == ["done"] * 18
+    assert len({run.inputs[0].data for run in runs}) == 18
+    assert len(bench.ws.find("b:1")) == 18
+    assert processes_of_runs({run.id for run in runs}) == {}
     bench.check()
 
 
