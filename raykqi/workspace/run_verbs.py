@@ -273,6 +273,7 @@ class RunVerbs(Inside):
         cpus: int | None = None,
         gpus: int | None = None,
         memory: int | None = None,
+        hooks: Hooks | Path | str | None = None,
         timeout: float | None = None,
         tick: Callable[[], None] | None = None,
     ) -> bool:
@@ -280,7 +281,7 @@ class RunVerbs(Inside):
 
         True when nothing is left that could run.
         """
-        with self.serving(address=address, cpus=cpus, gpus=gpus, memory=memory) as serving:
+        with self.serving(address=address, cpus=cpus, gpus=gpus, memory=memory, hooks=hooks) as serving:
             return serving.drain(timeout, tick=tick)
 
     def serve_detached(self, *, address: str, limit: Resources | None = None) -> str:
