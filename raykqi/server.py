@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from raykqi.controller.dispatcher import Dispatcher
 from raykqi.controller.nodes import Nodes
+from raykqi.domain.events import Event
 from raykqi.domain.ids import SystemClock
 from raykqi.domain.resources import Resources
 from raykqi.errors import RaykqiError, WorkspaceOwned
@@ -40,7 +41,7 @@ class Server:
     ) -> None:
         self._controller = parts.controller
         self._keeper = parts.keeper
-        self._seen = parts.keeper.position.seq
+        self._seen = parts.keeper.others
         self._lock = threading.Lock()
         self._outbox: Outbox | None = None
         with ExitStack() as undo:
@@ -58,7 +59,7 @@ class Server:
             self._dispatcher.open()
             undo.callback(lambda: self._dispatcher.close(leave_running=self._leave_running))
             if self._outbox:
-                self._controller.on_commit = self._wake
+                self._controller.on_commit = self._heard
             undo.callback(Watch(parts.store, "journal", self._look).close)
             self._undo = undo.pop_all()
         self._leave_running = False
@@ -92,16 +93,17 @@ class Server:
         try:
             with self._lock:
                 self._controller.refresh()
-                seq = self._keeper.position.seq
-                if seq == self._seen:
+                if self._keeper.others == self._seen:
                     return
-                self._seen = seq
+                self._seen = self._keeper.others
         except RaykqiError:
-            return  # the storage is away; the next look, or the next commit, tells
-        self._wake()
+            return  # the storage is away; the next look tells
+        self._dispatcher.look_around()
+        if self._outbox:
+            self._outbox.wake()
 
-    def _wake(self) -> None:
-        self._dispatcher.wake()
+    def _heard(self, events: Sequence[Event]) -> None:
+        self._dispatcher.heard(events)
         if self._outbox:
             self._outbox.wake()
 

@@ -76,15 +76,17 @@ _QUEUED = """
 """
 
 
-def load_run_facts(index: Index, runs: Collection[str], *, with_users: Collection[str] = ()) -> dict[str, RunFacts]:
-    """Runs that are not there are left out."""
+def load_run_facts(
+    index: Index, runs: Collection[str], *, with_outputs: Collection[str], with_users: Collection[str] = ()
+) -> dict[str, RunFacts]:
+    """Runs that are not there are left out. Outputs and users are read of those that are named for them."""
     if not runs:
         return {}
     found: dict[int, RunFacts] = {}
     for number, *rest in index.rows(_RUNS, [list(runs)]):
         found[number] = RunFacts(*rest)
-    numbers = [list(found)]
-    for run, name, data, status, tree, size, files in index.rows(_OUTPUTS, numbers):
+    making = [[number for number, run in found.items() if run.id in with_outputs]]
+    for run, name, data, status, tree, size, files in index.rows(_OUTPUTS, making) if making[0] else ():
         found[run].outputs.append(OutputFacts(name, data, status, TreeRef(tree, size, files)))
     asked = [[number for number, run in found.items() if run.id in with_users]]
     if asked[0]:

@@ -11,7 +11,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -77,7 +77,8 @@ class Controller:
         self._postponed: _Job | None = None
         self._thread: threading.Thread | None = None
         self.takes_turns = False  # after a lost race decide anew, instead of stopping: nothing was stored
-        self.on_commit: Callable[[], None] | None = None  # told after each entry, by the committing thread
+        # Told the events of each entry that was asked for here, by the committing thread.
+        self.on_commit: Callable[[Sequence[Event]], None] | None = None
         self._starting = threading.Lock()
         self._changed = threading.Condition()
 
@@ -229,7 +230,7 @@ class Controller:
         for job, its_events in decided:
             job.answer.set_result(its_events)
         if self.on_commit:
-            self.on_commit()
+            self.on_commit([event for _, its_events in decided for event in its_events])
 
     def _decide(self, batch: list[_Job], advance: Advance, now: datetime) -> list[tuple[_Job, list[Event]]]:
         facts = gather_facts(self.keeper.index, [job.command for job in batch])

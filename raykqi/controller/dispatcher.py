@@ -72,7 +72,7 @@ class Dispatcher:
         self._admit: Callable[[Report], None] = self._gate.admit if self._gate else self._report
         self._settling = Settling(controller, store, self._take_up, nodes.store_again)
         self._wake = threading.Condition()
-        self._is_due = True
+        self._is_due = self._may_be_stopped = True
         self._closed = False
         self._idle = False
         self._failure: BaseException | None = None
@@ -80,12 +80,23 @@ class Dispatcher:
 
     def open(self) -> None:
         """Begin: take over what an earlier dispatcher left, then serve the queue."""
-        self._controller.on_commit = self.wake
+        self._controller.on_commit = self.heard
         self._nodes.open(self._admit, self.wake)
         self._ledger.shapes = self._nodes.shapes()
         self._take_over()
         self._settling.sweep()
         self._thread.start()
+
+    def heard(self, events: Sequence[Event]) -> None:
+        """What was committed in this process."""
+        if any(isinstance(event, RunsMoved) and event.stopping for event in events):
+            self._may_be_stopped = True
+        self.wake()
+
+    def look_around(self) -> None:
+        """Others have committed: anything may be new."""
+        self._may_be_stopped = True
+        self.wake()
 
     def wake(self) -> None:
         with self._wake:
@@ -253,7 +264,15 @@ class Dispatcher:
         self._with_receipt.discard(attempt)
 
     def _tell_stops(self) -> None:
-        for run in self._ask(under_way, stopping=True):
+        if not self._may_be_stopped:
+            return
+        self._may_be_stopped = False
+        try:
+            stopped = self._ask(under_way, stopping=True)
+        except BaseException:
+            self._may_be_stopped = True
+            raise
+        for run in stopped:
             if run.attempt not in self._told_to_stop:
                 self._told_to_stop.add(run.attempt)
                 if run.attempt in self._ledger:

@@ -47,6 +47,7 @@ class IndexKeeper:
         self.journal = journal
         self._position: Position | None = None
         self._ports: Ports | None = None  # of all plans, as of the last transaction
+        self.others = 0  # how often something of other processes was found
         self._times_begun = 0
         self._is_whole = True  # not while it is made anew, and what was begun failed
 
@@ -57,6 +58,12 @@ class IndexKeeper:
 
     def catch_up(self) -> bool:
         """Apply what other processes have written since; whether there was anything."""
+        with self.writing:
+            has_more = self._catch_up()
+            self.others += has_more
+            return has_more
+
+    def _catch_up(self) -> bool:
         with self.writing:
             try:
                 self._position = self.position

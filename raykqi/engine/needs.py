@@ -38,7 +38,8 @@ def gather_facts(index: Index, commands: Sequence[Command]) -> Facts:
     )
     runs = {id_ for command in commands for id_ in _runs(command)}
     used = {id_ for command in commands if isinstance(command, RetryRuns | RemoveRuns) for id_ in command.runs}
-    facts.runs = load_run_facts(index, runs, with_users=used)
+    made = {id_ for command in commands if not isinstance(command, StartRuns | MoveRuns) for id_ in _runs(command)}
+    facts.runs = load_run_facts(index, runs, with_outputs=made, with_users=used)
     plans = {facts.runs[id_].plan for command in commands for id_ in _with_plan(command) if id_ in facts.runs}
     queued = {command.plan for command in commands if isinstance(command, ChangePlan)}
     for command in commands:
