@@ -7,9 +7,9 @@ import asyncio
 from raykqi.controller.nodes import ReportTo
 from raykqi.domain.order import Attempt, Ended, Report
 from raykqi.errors import RaykqiError
-from raykqi.execution.receipts import read_receipt
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import open_store
+from raykqi.storage.receipts import read_receipt
 
 __all__ = ["Reporting"]
 

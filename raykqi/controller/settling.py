@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,12 +13,15 @@ from raykqi.catalog.facts import is_collecting
 from raykqi.catalog.queue import under_way
 from raykqi.controller.controller import Controller
 from raykqi.domain.order import Attempt, Ended, Lost
-from raykqi.errors import NotFound, ObjectMissing, RaykqiError
+from raykqi.errors import ObjectMissing, RaykqiError
 from raykqi.storage.filesystem import Store
+from raykqi.storage.receipts import delete_receipt, read_receipt, receipt_key
 
-__all__ = ["Settling", "receipt_key"]
+__all__ = ["Settling"]
 
 log = logging.getLogger(__name__)
+
+AGAIN = 5.0  # seconds until a result that could not be looked after is looked at again
 
 
 class Settling:
@@ -36,6 +40,7 @@ class Settling:
         self._store_again = store_again
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="raykqi-settling")
         self._waiting = 0
+        self._closed = threading.Event()
 
     @property
     def is_busy(self) -> bool:
@@ -48,12 +53,8 @@ class Settling:
 
     def what_became_of(self, attempt: Attempt) -> Ended | Lost:
         """Of a run that is on no node any more: its receipt, if it came so far."""
-        try:
-            return msgspec.json.decode(self._store.get(receipt_key(attempt)), type=Ended)
-        except (ObjectMissing, NotFound):
-            return Lost(attempt, "what carried it out has gone, with all that ran there", blameless=True)
-        except (RaykqiError, ValueError) as error:
-            return Lost(attempt, f"its receipt cannot be read: {error}")
+        receipt = read_receipt(self._store, attempt)
+        return receipt or Lost(attempt, "what carried it out has gone, with all that ran there", blameless=True)
 
     def clear(self, attempt: Attempt) -> None:
         """The receipt has served."""
@@ -73,11 +74,12 @@ class Settling:
 
     def _delete(self, attempt: Attempt) -> None:
         try:
-            self._store.delete([receipt_key(attempt)])
+            delete_receipt(self._store, attempt)
         except RaykqiError as error:
             log.info("a receipt stays: %s", error.message)
 
     def close(self) -> None:
+        self._closed.set()
         self._pool.shutdown()
 
     def _look_after(self, ended: Ended) -> None:
@@ -91,8 +93,10 @@ class Settling:
                 self._take_up(msgspec.structs.replace(ended, generation=generation))
             else:
                 self._store_again(ended.attempt)
-        except Exception:
-            log.exception("the result of attempt %s of run %s waits", ended.attempt.number, ended.attempt.run)
+        except Exception as error:
+            log.warning("the result of attempt %s of run %s waits: %s", ended.attempt.number, ended.attempt.run, error)
+            self._closed.wait(AGAIN)
+            self._take_up(ended)
         finally:
             self._waiting -= 1
 
@@ -108,7 +112,3 @@ class Settling:
         except ObjectMissing:
             return False
         return not missing_objects(self._store, needed)
-
-
-def receipt_key(attempt: Attempt) -> str:
-    return f"receipts/{attempt.run}/{attempt.number}.json"

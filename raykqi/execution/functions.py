@@ -36,10 +36,10 @@ from raykqi.execution.folders import folder_name, remove_folder
 from raykqi.execution.function_inputs import write_input
 from raykqi.execution.function_loading import FunctionLoader
 from raykqi.execution.logs import LogShipper, chunk_key
-from raykqi.execution.receipts import write_receipt
 from raykqi.execution.storing import Output, store_outputs
 from raykqi.settings import Settings, environment_replaced
 from raykqi.storage.filesystem import Store, open_store
+from raykqi.storage.receipts import write_receipt
 
 __all__ = ["run_functions"]
 

@@ -22,11 +22,11 @@ from raykqi.errors import RaykqiError
 from raykqi.execution.allotting import Allotment, meets
 from raykqi.execution.ending import TIMED_OUT, explain_failure
 from raykqi.execution.function_workers import FunctionWorkers, Worker, WorkerEnded
-from raykqi.execution.receipts import read_receipt
 from raykqi.execution.stopping import Stopped, Stopping
 from raykqi.execution.supervisor import Supervisor
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import open_store
+from raykqi.storage.receipts import read_receipt
 
 __all__ = ["LocalNodes"]
 

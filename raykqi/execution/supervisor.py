@@ -27,12 +27,12 @@ from raykqi.execution.inputs import SharedTrees
 from raykqi.execution.launchers.launched import Launched
 from raykqi.execution.logs import LogShipper
 from raykqi.execution.preparing import make_outputs, prepare
-from raykqi.execution.receipts import write_receipt
 from raykqi.execution.stopping import Stopped, Stopping
 from raykqi.execution.storing import Output, store_outputs
 from raykqi.execution.usage import Meter
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import Store, open_store
+from raykqi.storage.receipts import write_receipt
 
 __all__ = ["Supervisor"]
 

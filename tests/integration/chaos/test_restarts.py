@@ -9,7 +9,7 @@ import pytest
 
 from raykqi.domain.order import Attempt
 from raykqi.domain.run import Exit, Run
-from raykqi.execution.receipts import receipt_key
+from raykqi.storage.receipts import receipt_key
 from tests.integration.chaos import user_functions
 from tests.integration.chaos.nodes import until
 from tests.integration.chaos.served import Served

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raykqi.domain.run import Exit
-from raykqi.execution.receipts import delete_receipt, read_receipt
+from raykqi.storage.receipts import delete_receipt, read_receipt
 from raykqi.storage.trees import read_tree
 from tests.integration.execution.orders import Node
 
