@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -15,6 +16,8 @@ BESIDES = ("CPU", "GPU")
 
 def main(address: str, within: float, wanted: list[str]) -> None:
     """`wanted` are names of nodes that are there, and "idle" for: nothing is taken and no actor is left."""
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # Ray prints what it wants to say
     deadline = time.monotonic() + within
     while True:
         try:
@@ -25,7 +28,7 @@ def main(address: str, within: float, wanted: list[str]) -> None:
         is_there = all(name in seen["nodes"] for name in nodes)
         is_idle = "idle" not in wanted or (seen["total"] == seen["free"] and not seen["actors"])
         if (is_there and is_idle) or time.monotonic() > deadline:
-            print(json.dumps(seen))
+            print(json.dumps(seen), file=answer, flush=True)
             return
         time.sleep(0.2)
 

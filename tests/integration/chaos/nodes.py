@@ -49,6 +49,7 @@ class Node:
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     log: Path
+    within: tuple[str, ...] = ()
     starter: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -57,7 +58,7 @@ class Node:
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
         with open(self.log, "ab") as said:
             self.starter = subprocess.Popen(
-                [*command, f"--node-name={self.name}", *self.arguments],
+                [*self.within, *command, f"--node-name={self.name}", *self.arguments],
                 stdout=said,
                 stderr=said,
                 env=dict(self.environment),
@@ -135,7 +136,8 @@ class Cluster:
     nodes: dict[str, Node] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, folder: Path, *, cpus: int, **environment: str) -> Cluster:
+    def begin(cls, folder: Path, *, cpus: int, within: tuple[str, ...] = (), **environment: str) -> Cluster:
+        """`within` is a command that the head is started by."""
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
         given = {
             "HOME": str(folder / "home"),
@@ -150,7 +152,8 @@ class Cluster:
         (folder / "home").mkdir()
         options = ["--head", f"--port={cluster.port}", f"--temp-dir={folder}", "--include-dashboard=false"]
         options += [f"--ray-client-server-port={free_port()}", f"--dashboard-port={free_port()}"]
-        cluster._add("head", [*options, f"--num-cpus={cpus}", "--num-gpus=0", f"--system-config={json.dumps(SOON)}"])
+        options += [f"--num-cpus={cpus}", "--num-gpus=0", f"--system-config={json.dumps(SOON)}"]
+        cluster._add("head", options, within)
         return cluster
 
     @property
@@ -165,8 +168,9 @@ class Cluster:
         options = [f"--address={self.address}", f"--num-cpus={cpus}", f"--num-gpus={gpus}", f"--labels=side={name}"]
         return self._add(name, options)
 
-    def _add(self, name: str, options: list[str]) -> Node:
-        node = self.nodes[name] = Node(name, tuple(options), self.environment, self.folder / f"{name}.log")
+    def _add(self, name: str, options: list[str], within: tuple[str, ...] = ()) -> Node:
+        log = self.folder / f"{name}.log"
+        node = self.nodes[name] = Node(name, tuple(options), self.environment, log, within)
         node.start()
         return node
 

@@ -6,6 +6,7 @@ Run by `served.py`.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +20,15 @@ from raykqi.workspace import Workspace
 
 
 def main(url: str, address: str, cache: str, folder: str) -> None:
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # Ray prints what it wants to say
     settings = replace(
         Settings.from_env(), user="tester", cache_dir=Path(cache), lock_timeout=20.0, storage_timeout=5.0
     )
     ray.init(address=address, namespace="raykqi", log_to_driver=False, logging_level="ERROR")
     workspace = Workspace(open_parts(url, settings), settings)
     server = workspace.serve(RayNodes(settings, folder=folder, workspace=url))
-    print(json.dumps("serving"), flush=True)
+    print(json.dumps("serving"), file=answer, flush=True)
     sys.stdin.read()
     server.close(leave_running=True)
     workspace.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +14,17 @@ from tests.integration.chaos.nodes import Cluster, until
 from tests.integration.chaos.served import Served
 from tests.integration.lab import Lab
 
+# Ray starts no head where it sees another node of the same cluster, which is never so on machines of their own.
+ALONE = ("unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc")
+
 
 @pytest.fixture(scope="module")
 def lasting(ray_folder: Path) -> Iterator[Cluster]:
     """Its head forgets nothing."""
     kept = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(ray_folder / "gcs")}
-    made = Cluster.begin(ray_folder, cpus=2, **kept)
+    if subprocess.run([*ALONE, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no PID namespace can be made here")
+    made = Cluster.begin(ray_folder, cpus=2, within=ALONE, **kept)
     try:
         made.look("head")
         made.join("second", cpus=2)
@@ -50,10 +56,10 @@ def test_a_run_on_another_node_outlives_the_head(lasting: Cluster, lab: Lab) -> 
     lasting.head.start()
     lasting.look("head", "second")
     served.serve()
+    assert psutil.Process(command).create_time() == born
     go.touch()
     (ended,) = served.wait([run])
 
     assert (ended.status, ended.attempt, ended.node, ended.exit) == ("done", 1, "second", Exit(0))
-    assert not psutil.pid_exists(command) or psutil.Process(command).create_time() != born
     served.assert_nothing_is_left()
     served.close()

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from raykqi.domain.order import Attempt
-from raykqi.execution.receipts import receipt_key
+from raykqi.storage.receipts import receipt_key
 from tests.integration.chaos.nodes import Cluster, until
 from tests.integration.chaos.served import Served
 
@@ -21,7 +21,8 @@ def test_p4_what_a_node_stores_that_was_cut_off_is_refused(cluster: Cluster, ser
         cluster.look("head", "second")
     served.bench.launcher = launcher
     served.bench.plan(
-        "echo attempt $RAYKQI_ATTEMPT\nsleep $((9 - 8 * (RAYKQI_ATTEMPT - 1)))\necho $RAYKQI_ATTEMPT > {outputs.made}/attempt",
+        "echo attempt $RAYKQI_ATTEMPT\n"
+        "sleep $((9 - 8 * (RAYKQI_ATTEMPT - 1)))\necho $RAYKQI_ATTEMPT > {outputs.made}/attempt",
         inputs={"/in": ["to:zombie"]},
         outputs={"/made": ["by:zombie"]},
         more="retries: 1\nbackoff: 0\nresources: {cpu: 0.5, memory: 0}\non_node: {prefer: [side=second]}",
