@@ -115,3 +115,22 @@ def test_p8_a_retry_comes_after_its_pause_and_the_last_failure_counts(bench: Ben
     assert (run.status, run.attempt) == ("failed", 3)
     assert run.exit is not None
     assert run.exit.code == 3
+
+
+def test_a_collection_meanwhile_takes_nothing_from_a_run(bench: Bench) -> None:
+    bench.plan("cp {inputs.data}/file {outputs.out}/file; echo copied; sleep 60", outputs={"/out": ["b:1"]})
+    content = {"file": b"wanted again" * 1000}
+    given_up = bench.push("old:1", content=content)
+    bench.ws.purge(given_up, "no room")
+    bench.push("a:1", content={"other": b"x", **content})
+    bench.serve()
+    run = bench.until(bench.only_run(), "running")
+    assert next(bench.ws.logs(run, follow=True)) == b"copied\n"
+
+    collected = bench.ws.gc(grace_seconds=0.0)
+    bench.ws.stop(run)
+
+    assert bench.until(run, "done").status == "done"
+    assert collected.objects
+    assert b"".join(bench.ws.cat(bench.output(run, "out"), "file")) == content["file"]
+    bench.check()
