@@ -18,7 +18,6 @@ from raykqi.cluster.placement import placement
 from raykqi.cluster.run_actor import gpus_here
 from raykqi.cluster.shapes import this_node
 from raykqi.domain.order import Attempt, Ended, Order
-from raykqi.execution.claim import Claim
 from raykqi.execution.folders import remove_folder
 from raykqi.execution.functions import run_functions
 from raykqi.settings import Settings, forget_environment
@@ -47,13 +46,11 @@ def carry_out(orders: bytes, settings: Settings, folder: str) -> Iterator[Begun 
     _stops[:] = [_stop_file(order.attempt, folder) for order in parsed]
     forget_environment(_needed(parsed[0]))
     own = _own_folder(parsed[0], folder)
-    claim = Claim(own)
     try:
         ended = run_functions(parsed, settings, folder=own, gpus=gpus_here(), node=begun.node)
     finally:
         _stops.clear()
         remove_folder(own)
-        claim.close()
     yield msgspec.msgpack.encode(ended)
 
 
