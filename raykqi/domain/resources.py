@@ -161,7 +161,7 @@ def _model(value: object) -> str:
         raise InvalidInput(
             f"accelerator: {_quote(value)} is not a type of GPU", hint="Write it as Ray does: H100, A100, T4."
         )
-    return value
+    return str(value)  # a plan file's text is of a class of its own, which no journal could hold
 
 
 def _checked(name: str) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from raykqi.domain.plan import Definition, Limits, NodeRules, Param, PlanInput, PlanOutput, PlanSettings
 from raykqi.domain.resources import Resources
 from raykqi.domain.tags import Tag
-from raykqi.importers.planfile import read_plan
+from raykqi.importers import planfile
+from raykqi.importers.draft import Draft
 
 FILES = Path(__file__).parent / "plan files"
 HERE = {"PORT": "30503", "YOUR_KNITFAB_NODE": "10.10.0.3"}
@@ -18,6 +21,15 @@ HERE = {"PORT": "30503", "YOUR_KNITFAB_NODE": "10.10.0.3"}
 
 def tags(*texts: str) -> tuple[Tag, ...]:
     return tuple(Tag(*text.split(":", 1)) for text in texts)
+
+
+def read_plan(
+    source: str | Path, *, variables: Mapping[str, str] | None = None, params: Mapping[str, object] | None = None
+) -> Draft:
+    """A draft whose values a journal can hold, which texts of YAML's own class are not."""
+    draft = planfile.read_plan(source, variables=variables, params=params)
+    assert msgspec.json.decode(msgspec.json.encode(draft), type=Draft) == draft
+    return draft
 
 
 def plan(text: str) -> Definition:
