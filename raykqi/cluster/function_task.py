@@ -16,7 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raykqi.cluster.placement import placement
 from raykqi.cluster.run_actor import gpus_here
-from raykqi.cluster.shapes import this_node
+from raykqi.cluster.shapes import accelerators, this_node
 from raykqi.domain.order import Attempt, Ended, Order
 from raykqi.execution.folders import remove_folder
 from raykqi.execution.functions import run_functions
@@ -65,7 +65,7 @@ def function_task(order: Order) -> Any:
         num_returns="streaming",
         max_retries=0,
         runtime_env=_environment(order),
-        **placement(order.resources, order.definition.on_node),
+        **placement(order.resources, order.definition.on_node, accelerators),
     )
 
 

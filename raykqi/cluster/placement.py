@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
+
+from ray.util.accelerators import accelerators
 
 from raykqi.domain.plan import NodeRules
 from raykqi.domain.resources import WHOLE, Resources
@@ -13,21 +15,33 @@ __all__ = ["placement"]
 Labels = dict[str, tuple[str, ...]]
 
 
-def placement(resources: Resources, rules: NodeRules) -> dict[str, Any]:
-    """Options of a task or an actor. `may` is about taints of Kubernetes, which pods bear and Ray does not know."""
+def placement(
+    resources: Resources, rules: NodeRules, there: Callable[[], Collection[str]] = tuple[str, ...]
+) -> dict[str, Any]:
+    """Options of a task or an actor; `there` tells the accelerators of the nodes.
+
+    `may` is about taints of Kubernetes, which pods bear and Ray does not know.
+    """
     options: dict[str, Any] = {"num_cpus": resources.cpu / WHOLE, "num_gpus": resources.gpu / WHOLE}
     if resources.memory:
         options["memory"] = resources.memory
     if resources.custom:
         options["resources"] = {name: value / WHOLE for name, value in resources.custom.items()}
     if resources.accelerator:
-        options["accelerator_type"] = resources.accelerator
+        options["accelerator_type"] = _spelled(resources.accelerator, there())
     wishes = _wishes(_labels(rules.must), rules.prefer)
     if wishes[0]:
         options["label_selector"] = _selector(wishes[0])
     if wishes[1:]:
         options["fallback_strategy"] = [{"label_selector": _selector(wish)} for wish in wishes[1:]]
     return options
+
+
+def _spelled(wanted: str, there: Collection[str]) -> str:
+    """As the nodes write it, else as Ray would: it compares them letter by letter."""
+    by_ray = [str(name) for constant, name in vars(accelerators).items() if constant[0].isupper()]
+    same = [name for name in (*there, *by_ray) if name.lower() == wanted.lower()]
+    return wanted if wanted in there or not same else same[0]
 
 
 def _wishes(must: Labels, prefer: tuple[str, ...]) -> list[Labels]:

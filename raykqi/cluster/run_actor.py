@@ -16,7 +16,7 @@ import msgspec
 import ray
 
 from raykqi.cluster.placement import placement
-from raykqi.cluster.shapes import this_node
+from raykqi.cluster.shapes import accelerators, this_node
 from raykqi.domain.order import Attempt, Lost, Order, Report
 from raykqi.execution.supervisor import Supervisor
 from raykqi.settings import Settings
@@ -97,7 +97,7 @@ def actor_name(attempt: Attempt) -> str:
 
 def create_run_actor(order: Order, settings: Settings, folder: str) -> Any:
     """One for each attempt, however often it is asked for."""
-    options = placement(order.resources, order.definition.on_node)
+    options = placement(order.resources, order.definition.on_node, accelerators)
     return (
         _remote_class()
         .options(

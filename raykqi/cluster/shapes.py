@@ -10,7 +10,7 @@ import ray
 from raykqi.domain.order import NodeShape
 from raykqi.domain.resources import WHOLE, Resources
 
-__all__ = ["node_ids", "node_shapes", "slots", "this_node", "to_shape"]
+__all__ = ["accelerators", "node_ids", "node_shapes", "slots", "this_node", "to_shape"]
 
 ACCELERATOR = "accelerator_type:"
 MOST_SLOTS = 1024
@@ -24,6 +24,12 @@ def node_shapes() -> tuple[NodeShape, ...]:
 def node_ids() -> list[str]:
     """Ray's names of the nodes that are alive now."""
     return [node["NodeID"] for node in _nodes() if node["Alive"]]
+
+
+def accelerators() -> list[str]:
+    """The types of GPU on the nodes that are alive now, as Ray spells them there."""
+    held = [name for node in _nodes() if node["Alive"] for name in node["Resources"]]
+    return sorted({name.removeprefix(ACCELERATOR) for name in held if name.startswith(ACCELERATOR)})
 
 
 def this_node() -> str:
@@ -55,7 +61,7 @@ def slots(shapes: Sequence[NodeShape], wanted: Resources) -> int:
 
 
 def _fits(total: Resources, wanted: Resources) -> int:
-    if wanted.accelerator not in ("", total.accelerator):
+    if wanted.accelerator and wanted.accelerator.lower() != total.accelerator.lower():
         return 0
     pairs = [(total.cpu, wanted.cpu), (total.gpu, wanted.gpu), (total.memory, wanted.memory)]
     pairs += [(total.custom.get(name, 0), amount) for name, amount in wanted.custom.items()]

@@ -42,7 +42,7 @@ class Allotment:
     def _chosen(self, wanted: Resources) -> tuple[str, ...] | None:
         if not wanted.gpu:
             return ()
-        if wanted.accelerator and wanted.accelerator != self._accelerator:
+        if wanted.accelerator and wanted.accelerator.lower() != self._accelerator.lower():
             return None
         if wanted.gpu >= WHOLE:
             whole = [gpu for gpu, free in self._gpus.items() if free == WHOLE]

@@ -18,6 +18,17 @@ def test_quantities_become_the_numbers_that_ray_counts_in() -> None:
     }
 
 
+def test_an_accelerator_is_spelled_as_the_nodes_do_and_else_as_ray_does() -> None:
+    def asked(name: str, *there: str) -> str:
+        return str(placement(Resources(gpu=1000, accelerator=name), NodeRules(), lambda: there)["accelerator_type"])
+
+    assert asked("a100", "A100") == "A100"
+    assert asked("H100", "h100") == "h100"
+    assert asked("A100", "a100", "A100") == "A100"
+    assert asked("amd-instinct-mi210") == "AMD-Instinct-MI210"
+    assert asked("home-made", "T4") == "home-made"
+
+
 def test_what_must_be_is_the_selector_and_values_of_one_key_are_alternatives() -> None:
     rules = NodeRules(must=("zone=a", "zone=b", "disk=ssd"))
     assert placement(Resources(memory=0), rules) == {

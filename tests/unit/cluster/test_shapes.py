@@ -48,3 +48,8 @@ def test_slots_are_counted_by_what_is_scarcest_on_each_node() -> None:
     assert slots(nodes, Resources(cpu=1000, memory=0, gpu=250)) == 4
     assert slots(nodes, Resources(cpu=1000, memory=0, gpu=1000, accelerator="H100")) == 0
     assert slots(nodes, Resources(cpu=1000, memory=0, custom={"license": 1000})) == 0
+
+
+def test_an_accelerator_is_the_same_however_it_is_spelled() -> None:
+    nodes = [NodeShape("a", Resources(cpu=4000, memory=4000, gpu=2000, accelerator="A100"))]
+    assert slots(nodes, Resources(cpu=1000, memory=0, gpu=1000, accelerator="a100")) == 2

@@ -36,7 +36,7 @@ def test_an_accelerator_of_another_type_is_not_taken() -> None:
     free = Allotment(Resources(gpu=1000, accelerator="A100"))
 
     assert free.take(Resources(gpu=1000, accelerator="H100", memory=0)) is None
-    assert free.take(Resources(gpu=1000, accelerator="A100", memory=0)) == ("0",)
+    assert free.take(Resources(gpu=1000, accelerator="a100", memory=0)) == ("0",)
 
 
 @pytest.mark.parametrize(
