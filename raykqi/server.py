@@ -44,6 +44,7 @@ class Server:
         self._seen = parts.keeper.others
         self._lock = threading.Lock()
         self._outbox: Outbox | None = None
+        self._leave_running = False
         with ExitStack() as undo:
             undo.callback(take_right(parts.store, settings, settings.lock_timeout).close)
             self._dispatcher = Dispatcher(
@@ -62,7 +63,6 @@ class Server:
                 self._controller.on_commit = self._heard
             undo.callback(Watch(parts.store, "journal", self._look).close)
             self._undo = undo.pop_all()
-        self._leave_running = False
 
     @property
     def running(self) -> int:

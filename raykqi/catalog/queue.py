@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -36,6 +37,7 @@ class UnderWay(NamedTuple):
     status: RunStatus
     stopping: str
     executor: str
+    node: str
     resources: Resources
     grace: float
 
@@ -54,12 +56,13 @@ _QUEUED = """
     ORDER BY p.priority DESC, q.oldest
 """
 _WAITING = """
-    SELECT id::VARCHAR, number FROM run
-    WHERE status = 'waiting' AND plan = ? AND (after IS NULL OR after <= ?) ORDER BY number LIMIT ?
+    SELECT plan, id::VARCHAR, number FROM run
+    WHERE status = 'waiting' AND (after IS NULL OR after <= $now) AND plan IN (SELECT unnest($plans::VARCHAR[]))
+    QUALIFY row_number() OVER (PARTITION BY plan ORDER BY number) <= $most ORDER BY number
 """
 _DUE = "SELECT min(after) FROM run WHERE status = 'waiting' AND after > ?"
 _UNDER_WAY = """
-    SELECT r.id::VARCHAR, r.attempt, r.plan, r.status, r.stopping, r.executor, p.settings, p.definition
+    SELECT r.id::VARCHAR, r.attempt, r.plan, r.status, r.stopping, r.executor, r.node, p.settings, p.definition
     FROM run r JOIN plan p ON p.id = r.plan
     WHERE r.status IN ('ready', 'starting', 'running', 'completing', 'aborting'){only} ORDER BY r.number
 """
@@ -80,7 +83,8 @@ _TWINS = """
     WITH content AS (
         SELECT r.number, r.id, r.status, list((i.name, d.tree) ORDER BY i.name, d.tree) AS trees
         FROM run r JOIN run_input i ON i.run = r.number JOIN data d ON d.number = i.data
-        WHERE r.plan = $plan AND r.status NOT IN ('failed', 'invalidated', 'deactivated') GROUP BY ALL
+        WHERE r.plan = $plan AND r.status NOT IN ('failed', 'invalidated', 'deactivated') AND r.stopping = ''
+        GROUP BY ALL
     )
     SELECT w.id::VARCHAR, t.id::VARCHAR, t.status FROM content w JOIN content t ON t.trees = w.trees
     WHERE w.id IN (SELECT unnest($runs::UUID[])) AND t.number <> w.number
@@ -98,9 +102,12 @@ def queued_plans(index: Index, now: datetime) -> list[QueuedPlan]:
     ]
 
 
-def waiting_runs(index: Index, plan: str, now: datetime, most: int) -> list[tuple[str, int]]:
-    """The oldest runs of the plan that may start, with their numbers."""
-    return index.rows(_WAITING, [plan, _naive(now), most])
+def waiting_runs(index: Index, plans: Collection[str], now: datetime, most: int) -> dict[str, list[tuple[str, int]]]:
+    """Of each plan the oldest runs that may start, with their numbers."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for plan, run, number in index.rows(_WAITING, {"now": _naive(now), "plans": list(plans), "most": most}):
+        found.setdefault(plan, []).append((run, number))
+    return found
 
 
 def next_due(index: Index, now: datetime) -> datetime | None:
@@ -119,10 +126,13 @@ def under_way(index: Index, *, stopping: bool = False) -> list[UnderWay]:
             status,
             stopping,
             executor,
+            node,
             _settings(settings).resources,
             _definition(text).grace,
         )
-        for id_, attempt, plan, status, stopping, executor, settings, text in index.rows(_UNDER_WAY.format(only=only))
+        for id_, attempt, plan, status, stopping, executor, node, settings, text in index.rows(
+            _UNDER_WAY.format(only=only)
+        )
     ]
 
 
@@ -175,10 +185,12 @@ def params_of(definition: Definition) -> dict[str, Scalar]:
     return {param.name: param.value for param in definition.params if param.value is not None}
 
 
+@lru_cache(4096)
 def _definition(text: str) -> Definition:
     return msgspec.json.decode(text, type=Definition)
 
 
+@lru_cache(4096)
 def _settings(text: str) -> PlanSettings:
     return msgspec.json.decode(text, type=PlanSettings)
 

@@ -40,7 +40,7 @@ _OUTPUTS = """
 _PLACES = """
     SELECT number, place FROM (
         SELECT r.number, row_number() OVER (ORDER BY p.priority DESC, r.number) AS place
-        FROM run r JOIN plan p ON p.id = r.plan WHERE r.status = 'waiting'
+        FROM run r JOIN plan p ON p.id = r.plan WHERE r.status = 'waiting' AND p.held = ''
     ) WHERE number IN (SELECT unnest(?::BIGINT[]))
 """
 _RUNNING = """
@@ -181,14 +181,14 @@ def _title(plan: str, definition: str | None) -> str:
 
 
 def _why_it_waits(reason: str, after: datetime | None, held: str, running: int, running_limit: int, place: int) -> str:
-    nth = f"number {place} in the queue"
+    nth = f"number {place} in the queue" if place else ""
     if after and utc(after) > datetime.now(UTC):
         return f"{reason}, not before {utc(after).isoformat(timespec='seconds')}"
     if held:
-        return f"{held}; {nth}"
+        return held
     if running_limit and running >= running_limit:
         return f"{running} of at most {running_limit} runs of its plan are under way; {nth}"
-    return f"{nth}{f' ({reason})' if reason else ''}"
+    return f"{nth} ({reason})" if nth and reason else nth or reason
 
 
 def _naive(moment: datetime) -> datetime:

@@ -17,34 +17,39 @@ AHEAD_SECONDS, AHEAD_MOST = 0.5, 64
 SMOOTHING = 0.3
 AT_ONCE = 512  # runs that are started by one command
 
-Candidate = tuple[int, int, str, QueuedPlan]  # priority, turned round, and number of the run; its id and plan
+# Priority, turned round, and number of the run; its id, or "" when there is no room for it; its plan.
+Candidate = tuple[int, int, str, QueuedPlan]
 Chosen = tuple[str, QueuedPlan, str]  # the run's id and plan, and the node that is counted for it
 
 
 class Choosing:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._blocked_since: dict[str, float] = {}
+        self._blocked_since: dict[int, float] = {}  # by number of the run
         self._seconds: dict[str, float] = {}  # that a run of the plan takes, as seen so far
 
     def measured(self, plan: str, seconds: float) -> None:
         before = self._seconds.get(plan, seconds)
         self._seconds[plan] = before + SMOOTHING * (seconds - before)
 
+    def is_full(self, plan: QueuedPlan) -> bool:
+        """Whether there is no room for a run of it now."""
+        return self._ledger.place(self.counted(plan), plan.definition) is None
+
     def choose(self, candidates: Iterable[Candidate]) -> list[Chosen]:
         """Those that fit, each with the place that is counted for it."""
         chosen: list[Chosen] = []
         full: set[str] = set()
-        blocked: set[str] = set()
-        for _, _, run, plan in sorted(candidates, key=lambda candidate: candidate[:2]):
+        blocked: set[int] = set()
+        for _, number, run, plan in sorted(candidates, key=lambda candidate: candidate[:2]):
             if plan.id in full:
                 continue
             counted = self.counted(plan)
-            place = self._ledger.place(counted, plan.definition)
+            place = self._ledger.place(counted, plan.definition) if run else None
             if place is None:
                 full.add(plan.id)
-                blocked.add(run)
-                since = self._blocked_since.setdefault(run, time.monotonic())
+                blocked.add(number)
+                since = self._blocked_since.setdefault(number, time.monotonic())
                 if time.monotonic() - since > STARVED:
                     break
                 continue
@@ -52,7 +57,7 @@ class Choosing:
             chosen.append((run, plan, place))
             if len(chosen) >= AT_ONCE:
                 break
-        self._blocked_since = {run: since for run, since in self._blocked_since.items() if run in blocked}
+        self._blocked_since = {number: since for number, since in self._blocked_since.items() if number in blocked}
         return chosen
 
     def counted(self, plan: QueuedPlan) -> Resources:

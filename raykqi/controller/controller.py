@@ -21,10 +21,10 @@ from raykqi.controller.index_keeper import Advance, IndexKeeper
 from raykqi.domain.events import Event, PlanApplied
 from raykqi.domain.ids import Clock, IdMaker
 from raykqi.engine import decide_plans, decide_runs  # noqa: F401  they register their decisions
-from raykqi.engine.commands import Command
+from raykqi.engine.commands import Command, Purge, Remove
 from raykqi.engine.decide import decide
 from raykqi.engine.needs import gather_facts
-from raykqi.engine.run_commands import ApplyPlan
+from raykqi.engine.run_commands import ApplyPlan, ChangePlan, RemoveRuns, RetryRuns
 from raykqi.errors import Conflict, Fenced, RaykqiError, StorageError
 from raykqi.journal.codec import next_time
 from raykqi.journal.log import Journal
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 512
 TIDY_EVERY = 256  # batches
+ALONE = (ApplyPlan, ChangePlan, RetryRuns, RemoveRuns, Purge, Remove)
 RACES = 8  # that whoever takes turns may lose one after the other
 STALE_POLL = 0.5  # another process may end the collection: nobody tells us
 
@@ -168,8 +169,8 @@ class Controller:
         first = self._postponed or self._jobs.get()
         self._postponed = None
         batch = [] if first is None else [first]
-        # What applies a plan is decided on what is there, so nothing else may come with it.
-        while batch and len(batch) < BATCH and not isinstance(batch[-1].command, ApplyPlan):
+        # Some decisions look at more than what they name, so nothing else may come with them.
+        while batch and len(batch) < BATCH and not isinstance(batch[-1].command, ALONE):
             try:
                 following = self._jobs.get_nowait()
             except queue.Empty:
@@ -177,7 +178,7 @@ class Controller:
             if following is None:
                 self._jobs.put(None)
                 break
-            if isinstance(following.command, ApplyPlan):
+            if isinstance(following.command, ALONE):
                 self._postponed = following
                 break
             batch.append(following)

@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import msgspec
 
 from raykqi.catalog.index import Index
-from raykqi.catalog.queue import QueuedPlan, next_due, orders_of, queued_plans, twins, under_way, waiting_runs
+from raykqi.catalog.queue import QueuedPlan, next_due, orders_of, queued_plans, under_way, waiting_runs
 from raykqi.controller.choosing import AT_ONCE, Candidate, Choosing, Chosen
 from raykqi.controller.controller import Controller
 from raykqi.controller.nodes import Nodes
+from raykqi.controller.reusing import without_twins
 from raykqi.controller.settling import Settling
 from raykqi.domain.events import Event, RunsMoved
 from raykqi.domain.ids import Clock
 from raykqi.domain.order import Attempt, Completing, Ended, Lost, Report, Running
 from raykqi.domain.resources import Resources
 from raykqi.engine.admission import Ledger
-from raykqi.engine.run_commands import HoldPlan, LoseRuns, MoveRuns, ReuseRun, StartRuns, conclude
-from raykqi.errors import RaykqiError, StaleAttempt, StorageError, UploadStale
+from raykqi.engine.run_commands import HoldPlan, LoseRuns, MoveRuns, StartRuns, conclude
+from raykqi.errors import OwnershipError, StaleAttempt, StorageError, UploadStale
 from raykqi.storage.filesystem import Store
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 
 BY = "raykqi"
 AGAIN = 2.0  # seconds until storage that refused is tried again
+NOT_NOW = (StorageError, OwnershipError)  # the storage is away, or another process holds the workspace
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
 
@@ -143,8 +145,8 @@ class Dispatcher:
             while not self._closed and not self._failure:
                 try:
                     self._take_turn()
-                except StorageError as error:
-                    log.warning("the storage does not take what runs bring, again in %g s: %s", AGAIN, error.message)
+                except NOT_NOW as error:
+                    log.warning("nothing can be written now, again in %g s: %s", AGAIN, error.message)
                     with self._wake:
                         self._is_due = True
                         self._wake.wait_for(lambda: self._closed, AGAIN)
@@ -221,11 +223,11 @@ class Dispatcher:
         for answer in answers:
             answer.result()
         unsettled: list[Report] = []
-        failure: StorageError | None = None
+        failure: StorageError | OwnershipError | None = None
         for report, answer in told:
             try:
                 self._settle(report, answer)
-            except StorageError as error:
+            except NOT_NOW as error:
                 unsettled.append(report)
                 failure = error
         reports.clear()
@@ -284,6 +286,8 @@ class Dispatcher:
         now = self._clock.now()
         self._ledger.shapes = self._nodes.shapes()
         candidates: list[Candidate] = []
+        fitting: dict[str, tuple[QueuedPlan, int]] = {}
+        absent: set[str] = set()  # runs that hooks are asked about
         for plan in self._ask(queued_plans, now):
             reason = self._ledger.why_never(plan.settings.resources, plan.definition)
             if reason != plan.held:
@@ -291,14 +295,19 @@ class Dispatcher:
             room = plan.settings.limits.running - plan.running if plan.settings.limits.running else AT_ONCE
             if reason or room <= 0:
                 continue
+            if self._choosing.is_full(plan):
+                candidates.append((-plan.priority, plan.oldest, "", plan))  # it counts as waiting, and lets others pass
+                continue
             if self._gate:
-                asked, absent = self._gate.absent(plan.id)
+                asked, held = self._gate.absent(plan.id)
+                absent.update(held)
                 room = max(0, room - asked) if plan.settings.limits.running else room
-                runs = self._ask(waiting_runs, plan.id, now, min(room, AT_ONCE) + len(absent))
-                runs = [each for each in runs if each[0] not in absent][:room]
-            else:
-                runs = self._ask(waiting_runs, plan.id, now, min(room, AT_ONCE))
-            runs = self._without_twins(plan, runs)
+            fitting[plan.id] = plan, min(room, AT_ONCE)
+        most = max([room for _, room in fitting.values()], default=0) + len(absent)
+        for plan_id, runs in self._ask(waiting_runs, list(fitting), now, most).items() if fitting else ():
+            plan, room = fitting[plan_id]
+            runs = [each for each in runs if each[0] not in absent][:room]
+            runs = without_twins(self._controller, plan, runs) if plan.definition.reuse else runs
             candidates += [(-plan.priority, number, run, plan) for run, number in runs]
         chosen = self._choosing.choose(candidates)
         for start in range(0, len(chosen), AT_ONCE):
@@ -354,23 +363,6 @@ class Dispatcher:
             orders = [msgspec.structs.replace(order, env=env.get(order.attempt, {})) for order in orders]
         self._nodes.start(orders)
 
-    def _without_twins(self, plan: QueuedPlan, runs: list[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Of a plan with `reuse`: what was done before is taken, and what is being done is waited for."""
-        if not plan.definition.reuse or not runs:
-            return runs
-        known = self._ask(twins, plan.id, [run for run, _ in runs])
-        answers = [
-            self._controller.submit_later(ReuseRun(BY, run, twin))
-            for run, (twin, status) in known.items()
-            if status == "done"
-        ]
-        for answer in answers:
-            try:
-                answer.result()
-            except RaykqiError as error:
-                log.info("nothing is reused: %s", error.message)
-        return [(run, number) for run, number in runs if run not in known]
-
     # What was there before
 
     def _take_over(self) -> None:
@@ -379,8 +371,8 @@ class Dispatcher:
         for run in self._ask(under_way):
             self._plan_of[run.attempt] = run.plan
             self._with_receipt.add(run.attempt)
-            place = next((shape.name for shape in self._ledger.shapes), "")
-            self._ledger.take(run.attempt, place, run.resources)
+            names = [shape.name for shape in self._ledger.shapes]
+            self._ledger.take(run.attempt, run.node if run.node in names else names[0] if names else "", run.resources)
             if run.status == "ready":
                 self._report(Lost(run.attempt, "its server ended before it began", blameless=True))
             elif run.executor == self._nodes.executor:

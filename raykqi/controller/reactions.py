@@ -72,7 +72,8 @@ def reactions(
     fresh: dict[int, set[int]] = {}  # of each plan, the data that just became done
     for port, data in memory.matches:
         fresh.setdefault(memory.ports.plan_of[port], set()).add(data)
-    tagged = set(numbers_of(connection, triggers.tagged).values())
+    # Of data that became done and was tagged in one batch, everything is fresh.
+    tagged = set(numbers_of(connection, triggers.tagged).values()).difference(*fresh.values())
     plans = plans_to_match(connection, numbers={*fresh, *takers(connection, tagged)}, ids=triggers.plans)
     caused: list[Event] = []
     for plan, found in _assignments(connection, plans, fresh, tagged, triggers):

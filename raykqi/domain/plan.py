@@ -118,7 +118,9 @@ class Definition(msgspec.Struct, frozen=True, omit_defaults=True):
         """What people call it when it has no name."""
         if self.name or self.image or self.function:
             return self.name or self.image or self.function
-        return " ".join((self.command or ("plan",))[:3])[:60]
+        words = self.command or ("plan",)
+        shown = words[2:] if words[1:2] in (("-c",), ("-ec",)) and len(words) > 2 else words
+        return " ".join(" ".join(shown).split())[:60]
 
 
 class Limits(msgspec.Struct, frozen=True, omit_defaults=True):

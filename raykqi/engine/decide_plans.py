@@ -10,7 +10,7 @@ from raykqi.catalog.facts import Facts
 from raykqi.catalog.run_facts import PlanFacts
 from raykqi.domain.events import Event, PlanApplied, PlanChanged, PlanHeld, RunsMoved
 from raykqi.domain.ids import IdMaker
-from raykqi.domain.plan import PlanSettings
+from raykqi.domain.plan import Limits, PlanSettings
 from raykqi.domain.resources import change_resources
 from raykqi.engine.decide import decide
 from raykqi.engine.run_commands import ApplyPlan, ChangePlan, HoldPlan
@@ -94,7 +94,10 @@ def _changed(before: PlanSettings, command: ChangePlan) -> PlanSettings:
         before,
         resources=resources,
         annotations=annotations,
-        limits=before.limits if command.limits is None else command.limits,
+        limits=Limits(
+            before.limits.running if command.running is None else command.running,
+            before.limits.pending if command.pending is None else command.pending,
+        ),
         service_account=before.service_account if command.service_account is None else command.service_account,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from raykqi.domain.order import Attempt, Ended, Lost
-from raykqi.domain.plan import Definition, Limits, PlanSettings
+from raykqi.domain.plan import Definition, PlanSettings
 from raykqi.domain.run import RunStatus
 
 __all__ = [
@@ -42,7 +42,8 @@ class ChangePlan(msgspec.Struct, frozen=True):
     plan: str
     active: bool | None = None
     resources: Mapping[str, object] | None = None
-    limits: Limits | None = None
+    running: int | None = None
+    pending: int | None = None
     service_account: str | None = None
     add_annotations: tuple[tuple[str, str], ...] = ()
     remove_annotations: tuple[tuple[str, str], ...] = ()

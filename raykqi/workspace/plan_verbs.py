@@ -11,7 +11,7 @@ import msgspec
 from raykqi.catalog import plan_queries
 from raykqi.domain.data import Named, TagChange
 from raykqi.domain.events import PlanApplied, RunCreated, TagsChanged
-from raykqi.domain.plan import Limits, Plan, PlanPage, PlanQuery
+from raykqi.domain.plan import Plan, PlanPage, PlanQuery
 from raykqi.domain.tags import parse_query_tag
 from raykqi.domain.text import check_text
 from raykqi.engine.run_commands import ApplyPlan, ChangePlan
@@ -141,9 +141,7 @@ class PlanVerbs(Inside):
         for name, value in (("running", running), ("pending", pending)):
             if value is not None and value < (0 if name == "running" else 1):
                 raise InvalidInput(f"a limit of {value} {name} runs is not possible", hint="Give a larger number.")
-        before = self.plan(plan).settings.limits
-        limits = Limits(before.running if running is None else running, before.pending if pending is None else pending)
-        return self._change(plan, limits=limits)
+        return self._change(plan, running=running, pending=pending)
 
     def change_service_account(self, plan: str | Plan, name: str) -> Plan:
         """For runs that start from now on; "" takes it off."""

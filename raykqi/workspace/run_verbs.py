@@ -205,6 +205,8 @@ class RunVerbs(Inside):
         wanted = set(until)
         deadline = None if timeout is None else time.monotonic() + timeout
         ids = self._whole_runs(runs) if runs is not None else None
+        if ids is not None and "deactivated" not in wanted:
+            self._refuse_to_wait_for(ids)
         changed = threading.Event()
         with self.watching(changed.set):
             while True:
@@ -223,6 +225,17 @@ class RunVerbs(Inside):
                 if rest <= 0:
                     raise TimeoutError(f"after {timeout:g} s {left} of the runs had not come so far")
                 changed.wait(rest)
+
+    def _refuse_to_wait_for(self, ids: Sequence[str]) -> None:
+        """A run whose plan is switched off would be waited for without end."""
+        index = self._keeper.index
+        for id_, status in self._read(lambda: run_queries.statuses_of(index, ids)).items():
+            if status == "deactivated":
+                (run,) = self._runs([id_])
+                raise Conflict(
+                    f"run {id_} does not start: its plan {run.title} is inactive",
+                    hint=f"`raykqi plan activate {run.plan}` lets it.",
+                )
 
     def serve(self, nodes: Nodes, *, limit: Resources | None = None, hooks: Hooks | Path | str | None = None) -> Server:
         """Run plans on these nodes until the server that is answered is closed. `hooks` may be a file."""

@@ -141,6 +141,33 @@ def test_what_was_done_before_is_reused(bench: Bench) -> None:
     bench.check()
 
 
+def test_what_was_stopped_half_way_is_not_reused(bench: Bench) -> None:
+    bench.plan(
+        "echo part > {outputs.out}/part; echo written; test -e {inputs.data}/short || sleep 60",
+        outputs={"/out": ["b:1"]},
+        more="reuse: true\nlimits: {running: 1}",
+    )
+    bench.serve()
+    for _ in range(2):
+        bench.push("a:1", content={"file": b"the same"})
+    for run in bench.ws.runs(oldest_first=True):
+        bench.until(run, "running")
+        assert next(bench.ws.logs(run, follow=True)) == b"written\n"
+        bench.ws.stop(run)
+        bench.until(run, "done")
+
+    assert [(run.status, run.reused_from) for run in bench.ws.runs()] == [("done", ""), ("done", "")]
+
+
+def test_what_is_switched_off_is_not_waited_for(plain_bench: Bench) -> None:
+    bench = plain_bench
+    bench.plan(more="active: false")
+    bench.push("a:1")
+
+    with pytest.raises(Conflict, match="its plan true is inactive"):
+        bench.ws.wait(bench.only_run(), timeout=5)
+
+
 def test_a_failed_run_is_never_reused(bench: Bench) -> None:
     bench.plan("exit 1", outputs={"/out": ["b:1"]}, more="reuse: true")
     bench.serve()
@@ -197,7 +224,7 @@ def test_what_no_node_can_ever_run_waits_and_says_why(plain_bench: Bench, resour
     bench.push("a:1")
     bench.drain()
 
-    assert bench.only_run().reason == f"{said}; number 1 in the queue"
+    assert bench.only_run().reason == said
     assert bench.ws.plan(plan).held == said
 
 
