@@ -106,8 +106,7 @@ def up(
             line.clear()
             _announce(session, workspace, served)
             with workspace.watching(lambda: changes.put(CHANGED)):
-                while (told := _next(changes)) != STOP:
-                    news.look() if told == CHANGED else served.check()
+                _follow(changes, news.look, served.check)
             line.clear()
             _farewell(session, served)
 
@@ -229,6 +228,14 @@ def _until_signalled(stop: Callable[[], None]) -> Iterator[None]:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, first)
     yield
+
+
+def _follow(changes: queue.SimpleQueue[str], look: Callable[[], None], check: Callable[[], None]) -> None:
+    """Until it shall stop, or `check` raises. Changes may come faster than it would be looked for without them."""
+    while (told := _next(changes)) != STOP:
+        if told == CHANGED:
+            look()
+        check()
 
 
 def _next(changes: queue.SimpleQueue[str]) -> str:

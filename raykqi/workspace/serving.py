@@ -15,6 +15,7 @@ from raykqi.errors import Conflict
 from raykqi.opening import Parts, open_parts
 from raykqi.server import Server, take_right
 from raykqi.settings import Settings
+from raykqi.workspace.vigil import Vigil
 
 __all__ = ["Detached", "Serving", "open_serving", "serve_detached", "start_detached", "stop_detached"]
 
@@ -91,8 +92,10 @@ class Detached:
             server = Server(parts, settings, RayNodes(settings, workspace=parts.store.url), limit=limit)
             undo.callback(server.close, leave_running=True)
             self._undo = undo.pop_all()
+        self._vigil = Vigil(lambda: server.drain(0), self._undo.close)
 
     def close(self) -> None:
+        self._vigil.close()
         self._undo.close()
 
 
