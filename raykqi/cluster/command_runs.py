@@ -30,13 +30,11 @@ _reports = msgspec.msgpack.Decoder(list[Report])
 
 @dataclass
 class Followed:
-    """One actor. `ended` once its end is known; it stays until it has been dismissed."""
+    """One actor. `ended` once its end was told; it stays until it is dismissed."""
 
     handle: Any = None
     adopted: bool = False
     stopping: bool = False
-    told: bool = False
-    dismissed: bool = False
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -70,26 +68,16 @@ class CommandRuns:
             followed = self._followed[attempt] = Followed(adopted=True)
             self._spawn(self._find(attempt, followed))
 
-    def adopt_again(self) -> None:
-        """Nothing is heard any more of what is followed; what follows it now has been cancelled."""
-        for attempt, followed in list(self._followed.items()):
-            if followed.told:
-                self._spawn(self._find_ended(attempt, followed))
-            else:
-                del self._followed[attempt]
-                self.adopt(attempt)
-
     def stop(self, attempt: Attempt, grace: float) -> None:
         self._spawn(self._stop(attempt, self._followed[attempt], grace))
 
     def store_again(self, attempt: Attempt) -> None:
         followed = self._followed[attempt]
         followed.ended.clear()
-        followed.told = False
         self._spawn(self._store_again(attempt, followed))
 
     def dismiss(self, attempt: Attempt) -> None:
-        self._spawn(self._dismiss(attempt, self._followed[attempt]))
+        self._spawn(self._dismiss(self._followed.pop(attempt)))
 
     def kill_all(self) -> None:
         for followed in self._followed.values():
@@ -142,7 +130,6 @@ class CommandRuns:
     def _tell(self, attempt: Attempt, followed: Followed, report: Report) -> None:
         if isinstance(report, Ended | Lost):
             followed.ended.set()
-            followed.told = True
         if isinstance(report, Lost):  # nobody will ask for it again
             del self._followed[attempt]
             _kill(followed)
@@ -182,17 +169,10 @@ class CommandRuns:
         except Exception as error:
             await self._lose(attempt, followed, error)
 
-    async def _find_ended(self, attempt: Attempt, followed: Followed) -> None:
-        followed.handle = await asyncio.to_thread(find_run_actor, attempt)
-        if followed.dismissed:
-            await self._dismiss(attempt, followed)
-
-    async def _dismiss(self, attempt: Attempt, followed: Followed) -> None:
-        followed.dismissed = True
+    async def _dismiss(self, followed: Followed) -> None:
         with suppress(Exception):
             await asyncio.wait_for(followed.handle.clear.remote(), CLEARING)
         _kill(followed)
-        self._followed.pop(attempt, None)
 
 
 def _kill(followed: Followed) -> None:

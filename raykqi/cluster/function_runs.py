@@ -126,14 +126,6 @@ class FunctionRuns:
             with suppress(Exception):
                 ray.cancel(batch.ref, force=True)
 
-    def lose_all(self, reason: str) -> None:
-        """Those in tasks of which nothing more is heard; what follows the tasks has been cancelled."""
-        lost, self._batches = self._batches, {}
-        for attempt in lost:
-            self._spawn(self._end(attempt, Lost(attempt, reason, blameless=True)))
-        for lane in self._lanes.values():
-            self._pump(lane)
-
     def _open_lane(self, key: tuple[object, ...], order: Order) -> Lane | None:
         try:
             task = function_task(order)
@@ -164,8 +156,7 @@ class FunctionRuns:
                 self._reporting.tell(one)
         finally:
             batch.lane.tasks -= 1
-            if not is_cancelled():
-                self._pump(batch.lane)
+            self._pump(batch.lane)
 
     async def _ended(self, batch: Batch) -> list[Ended]:
         batch.ref = batch.lane.task.remote(msgspec.msgpack.encode(batch.orders), self._settings, self._folder)
@@ -188,6 +179,7 @@ class FunctionRuns:
             self._spawn(self._clear_after(batch))
         for at, order in enumerate(batch.orders):
             attempt = order.attempt
+            self._batches.pop(attempt, None)
             if attempt in batch.stopping:
                 await self._end(attempt, Ended(attempt, Exit(253, "stopped; it had to be killed")))
             elif reason:
@@ -196,7 +188,6 @@ class FunctionRuns:
                 await self._end(attempt, Lost(attempt, why_lost(failure)))
             else:
                 batch.lane.alone[attempt] = order
-            self._batches.pop(attempt, None)
 
     async def _last_begun(self, batch: Batch, failure: BaseException) -> int:
         """Whose call took the worker with it; -1 when nobody's did or nobody knows, and all run again."""
@@ -224,9 +215,3 @@ class FunctionRuns:
         if self._batches.get(attempt) is batch:
             with suppress(Exception):
                 ray.cancel(batch.ref, force=True)
-
-
-def is_cancelled() -> bool:
-    """Whether somebody has told the task that asks to end."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

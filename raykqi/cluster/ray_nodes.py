@@ -6,16 +6,15 @@ Ray is asked and heard on one event loop in a thread of its own, so that no call
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
+
+import ray
 
 from raykqi.cluster.command_runs import CommandRuns
 from raykqi.cluster.function_runs import FunctionRuns
-from raykqi.cluster.reconnecting import Connection
 from raykqi.cluster.reporting import Reporting
 from raykqi.cluster.shapes import node_shapes, slots
 from raykqi.controller.nodes import ReportTo
@@ -24,8 +23,6 @@ from raykqi.domain.resources import Resources
 from raykqi.settings import Settings
 
 __all__ = ["RayNodes"]
-
-log = logging.getLogger(__name__)
 
 LOOK_AROUND = 5.0  # seconds between two looks at the cluster: Ray tells nobody when nodes come and go
 CLOSING = 10.0
@@ -36,20 +33,18 @@ class RayNodes:
 
     def __init__(self, settings: Settings, *, folder: str = "", workspace: str = "") -> None:
         folder = folder or str(settings.cache_dir / "runs")
-        self._connection = Connection()
+        self._executor: str = ray.get_runtime_context().get_session_name()
         self._shapes = node_shapes()
-        self._reporting = Reporting(settings, workspace or settings.workspace or "", self._connection.is_dead)
+        self._reporting = Reporting(settings, workspace or settings.workspace or "")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, name="ray-nodes", daemon=True)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._is_cut = False
-        self._held: list[Callable[[], object]] = []  # what came while there was no connection
         self._commands = CommandRuns(settings, folder, self._reporting, spawn=self._spawn)
         self._functions = FunctionRuns(settings, folder, self._reporting, slots=self._slots, spawn=self._spawn)
 
     @property
     def executor(self) -> str:
-        return self._connection.session
+        return self._executor
 
     def shapes(self) -> Sequence[NodeShape]:
         return self._shapes
@@ -73,7 +68,7 @@ class RayNodes:
 
     def adopt(self, attempts: Collection[Attempt]) -> None:
         for attempt in attempts:
-            self._soon(partial(self._commands.adopt, attempt))
+            self._loop.call_soon_threadsafe(self._commands.adopt, attempt)
 
     def close(self, *, leave_running: bool) -> None:
         if not self._thread.is_alive():
@@ -109,47 +104,21 @@ class RayNodes:
         while True:
             await asyncio.sleep(LOOK_AROUND)
             with suppress(Exception):  # the head is away: what was seen last still counts
-                if await asyncio.to_thread(self._connection.is_cut):
-                    await self._connect_again()
                 shapes = await asyncio.to_thread(node_shapes)
                 if shapes != self._shapes:
                     self._shapes = shapes
                     changed()
 
-    async def _connect_again(self) -> None:
-        """What was asked of the old connection is never answered: commands are looked for, functions are lost."""
-        if not self._is_cut:
-            log.warning("the Ray node that this process was connected to is gone; it connects by way of another")
-            self._is_cut = True
-            await self._cancel_all()
-        await asyncio.to_thread(self._connection.renew)
-        self._is_cut = False
-        self._commands.adopt_again()
-        self._functions.lose_all("the controller lost its connection to Ray")
-        held, self._held = self._held, []
-        for act in held:
-            act()
-
-    async def _cancel_all(self) -> None:
-        others = self._tasks - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
     async def _close(self, leave_running: bool) -> None:
         if not leave_running:
             self._functions.kill_all()
             self._commands.kill_all()
-        await self._cancel_all()
+        for task in self._tasks - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _soon(self, act: Callable[[], object]) -> None:
-        self._loop.call_soon_threadsafe(self._act, act)
-
-    def _act(self, act: Callable[[], object]) -> None:
-        if self._is_cut:
-            self._held.append(act)
-        else:
-            act()
+        self._loop.call_soon_threadsafe(act)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = self._loop.create_task(work)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from raykqi.controller.nodes import ReportTo
 from raykqi.domain.order import Attempt, Ended, Report
@@ -14,16 +13,13 @@ from raykqi.storage.receipts import read_receipt
 
 __all__ = ["Reporting"]
 
-CUT = 1.0  # seconds between looks whether the connection is there again
-
 
 class Reporting:
     """Silent until it is opened and after it is closed."""
 
-    def __init__(self, settings: Settings, workspace: str, is_cut: Callable[[], bool]) -> None:
+    def __init__(self, settings: Settings, workspace: str) -> None:
         self._settings = settings
         self._workspace = workspace
-        self._is_cut = is_cut
         self._report: ReportTo | None = None
 
     def open(self, report: ReportTo) -> None:
@@ -37,12 +33,7 @@ class Reporting:
             self._report(report)
 
     async def end(self, attempt: Attempt, otherwise: Report) -> Report:
-        """How an attempt ended of which nothing more is heard: as its receipt says, or `otherwise`.
-
-        When it is we who were cut off from Ray, nothing is known of it; who connects again cancels this.
-        """
-        while await asyncio.to_thread(self._is_cut):
-            await asyncio.sleep(CUT)
+        """How an attempt ended of which nothing more is heard: as its receipt says, or `otherwise`."""
         return await asyncio.to_thread(self._receipt, attempt) or otherwise
 
     def _receipt(self, attempt: Attempt) -> Ended | None:

@@ -10,7 +10,6 @@ import psutil
 import pytest
 
 from raykqi.domain.run import Exit
-from tests.integration.chaos import user_functions
 from tests.integration.chaos.nodes import Cluster, until
 from tests.integration.chaos.served import Served
 from tests.integration.lab import Lab
@@ -35,15 +34,8 @@ def lasting(ray_folder: Path) -> Iterator[Cluster]:
         made.close()
 
 
-@pytest.fixture
-def served(lasting: Cluster, lab: Lab) -> Iterator[Served]:
-    made = Served(lasting, lab)
-    yield made
-    made.close()
-
-
-@pytest.mark.parametrize("with_it", [True, False], ids=["with the controller", "the controller lives"])
-def test_a_run_on_another_node_outlives_the_head(lasting: Cluster, lab: Lab, served: Served, with_it: bool) -> None:
+def test_a_run_on_another_node_outlives_the_head(lasting: Cluster, lab: Lab) -> None:
+    served = Served(lasting, lab)
     go, ticks = lab.folder / "go", lab.folder / "ticks"
     served.bench.plan(
         f"until [ -e {go} ]; do date >> {ticks}; sleep 0.1; done\necho $RAYKQI_ATTEMPT > {{outputs.made}}/attempt",
@@ -58,36 +50,16 @@ def test_a_run_on_another_node_outlives_the_head(lasting: Cluster, lab: Lab, ser
     born = psutil.Process(command).create_time()
 
     lasting.head.kill()
-    if with_it:
-        served.kill()
+    served.kill()
     before = ticks.stat().st_size
     until(lambda: ticks.stat().st_size > before)
     lasting.head.start()
     lasting.look("head", "second")
-    if with_it:
-        served.serve()
+    served.serve()
     assert psutil.Process(command).create_time() == born
     go.touch()
     (ended,) = served.wait([run])
 
     assert (ended.status, ended.attempt, ended.node, ended.exit) == ("done", 1, "second", Exit(0))
     served.assert_nothing_is_left()
-
-
-def test_a_controller_whose_own_node_died_goes_on_by_way_of_another(lasting: Cluster, served: Served) -> None:
-    flag = served.folder.parent / "begun"
-    served.ws.apply(user_functions.linger, params={"flag": str(flag)})
-    served.ws.apply(user_functions.quick)
-    served.bench.plan(inputs={"/in": ["to:command"]}, more="resources: {cpu: 0.5, memory: 0}")
-    served.serve()
-    served.bench.push("to:linger")
-    until(flag.exists)
-
-    lasting.head.start()
-    lasting.look("head", "second")
-    served.bench.push("to:quick")
-    served.bench.push("to:command")
-
-    assert [run.status for run in served.wait()] == ["done"] * 3
-    assert served.is_serving
-    served.assert_nothing_is_left()
+    served.close()
