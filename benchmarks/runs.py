@@ -64,14 +64,12 @@ def _opened(root: Path) -> Workspace:
 
 
 def _throughput(workspace: Workspace, folder: Path) -> tuple[float, float]:
-    """Runs a second from activation to the last one's end, and the same of tasks that write the same file."""
+    """Runs a second from the first push to the last run's end, and the same of tasks that write the same file."""
     plan = workspace.apply(small)
     _push_many(workspace, 50, "bench:many")
     workspace.wait(timeout=120)
-    workspace.deactivate(plan)
-    _push_many(workspace, RUNS, "bench:many")
     began = time.perf_counter()
-    workspace.activate(plan)
+    _push_many(workspace, RUNS, "bench:many")
     workspace.wait(timeout=600)
     ours = RUNS / (time.perf_counter() - began)
     done = workspace.plan(plan).runs
