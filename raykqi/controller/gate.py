@@ -28,7 +28,7 @@ from raykqi.domain.run import Run, RunStatus
 from raykqi.engine.decide import decide
 from raykqi.engine.needs import gather_facts
 from raykqi.engine.run_commands import HoldRun, MoveRuns, StartRuns, conclude
-from raykqi.errors import RaykqiError, StaleAttempt, UnknownId, UploadStale
+from raykqi.errors import OwnershipError, RaykqiError, StaleAttempt, StorageError, UnknownId, UploadStale
 
 __all__ = ["Chosen", "Gate", "LetThrough"]
 
@@ -176,6 +176,9 @@ class Gate:
             step()
         except Held:
             raise
+        except (StorageError, OwnershipError) as error:
+            log.warning("nothing can be written now, the step is made again: %s", error.message)
+            raise Held from error
         except BaseException as error:
             if self._is_closed:
                 raise Held from error
@@ -193,6 +196,8 @@ class Gate:
                 self._send_away(start)
                 return
             found = self._make_ready(start)
+        elif found and found.status == "ready" and start.attempt is None:
+            start.attempt = Attempt(run, found.attempt)  # it was stored, though the storage failed to say so
         if found is None or found.status != "ready" or start.attempt != Attempt(run, found.attempt):
             self._give_up(run)
             return
