@@ -15,7 +15,17 @@ from raykqi.domain.plan import LOG_OUTPUT, Definition, PlanSettings, Scalar
 from raykqi.domain.resources import Resources
 from raykqi.domain.run import RunStatus
 
-__all__ = ["QueuedPlan", "UnderWay", "next_due", "orders_of", "queued_plans", "twins", "under_way", "waiting_runs"]
+__all__ = [
+    "QueuedPlan",
+    "UnderWay",
+    "attempts_of",
+    "next_due",
+    "orders_of",
+    "queued_plans",
+    "twins",
+    "under_way",
+    "waiting_runs",
+]
 
 
 class QueuedPlan(NamedTuple):
@@ -134,6 +144,15 @@ def under_way(index: Index, *, stopping: bool = False) -> list[UnderWay]:
             _UNDER_WAY.format(only=only)
         )
     ]
+
+
+def attempts_of(index: Index, runs: Collection[str]) -> dict[str, Attempt]:
+    """The attempt of each run that may be on a node; number 0 of runs that are on none."""
+    sql = """
+        SELECT id::VARCHAR, attempt * (status IN ('starting', 'running', 'completing', 'aborting'))::INTEGER
+        FROM run WHERE id IN (SELECT unnest(?::UUID[]))
+    """
+    return {run: Attempt(run, number) for run, number in index.rows(sql, [list(runs)])}
 
 
 def twins(index: Index, plan: str, runs: Collection[str]) -> dict[str, tuple[str, RunStatus]]:

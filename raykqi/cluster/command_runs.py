@@ -14,7 +14,7 @@ from ray.exceptions import ActorUnavailableError
 
 from raykqi.cluster.losses import never_began, why_lost
 from raykqi.cluster.reporting import Reporting
-from raykqi.cluster.run_actor import create_run_actor, find_run_actor
+from raykqi.cluster.run_actor import create_run_actor, find_run_actor, run_actors
 from raykqi.domain.order import Attempt, Ended, Lost, Order, Report
 from raykqi.domain.run import Exit
 from raykqi.settings import Settings
@@ -35,6 +35,7 @@ class Followed:
     handle: Any = None
     adopted: bool = False
     stopping: bool = False
+    grace: float = 0.0
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -48,8 +49,9 @@ class CommandRuns:
         folder: str,
         reporting: Reporting,
         *,
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
+        self.dismissing: set[asyncio.Task[None]] = set()
         self._settings = settings
         self._folder = folder
         self._reporting = reporting
@@ -77,7 +79,17 @@ class CommandRuns:
         self._spawn(self._store_again(attempt, followed))
 
     def dismiss(self, attempt: Attempt) -> None:
-        self._spawn(self._dismiss(self._followed.pop(attempt)))
+        task = self._spawn(self._dismiss(self._followed.pop(attempt)))
+        self.dismissing.add(task)
+        task.add_done_callback(self.dismissing.discard)
+
+    async def sweep(self, is_over: Callable[[Attempt], bool]) -> None:
+        """Dismiss actors whose attempts are over, and of which the controller that knew them was killed."""
+        for attempt in await asyncio.to_thread(run_actors):
+            if attempt in self._followed or not await asyncio.to_thread(is_over, attempt):
+                continue
+            if handle := await asyncio.to_thread(find_run_actor, attempt):
+                await self._dismiss(Followed(handle))
 
     def kill_all(self) -> None:
         for followed in self._followed.values():
@@ -102,6 +114,8 @@ class CommandRuns:
             except Exception:  # the head is away; only when it is back can it say who is not there
                 await asyncio.sleep(UNAVAILABLE)
         if followed.handle is not None:
+            if followed.stopping:  # was asked for while nobody could be told
+                self._spawn(self._stop(attempt, followed, followed.grace))
             await self._follow(attempt, followed)
             return
         lost = Lost(attempt, "nothing of it was on the cluster when the controller came back", blameless=True)
@@ -149,10 +163,12 @@ class CommandRuns:
             self._tell(attempt, followed, end)
 
     async def _stop(self, attempt: Attempt, followed: Followed, grace: float) -> None:
-        followed.stopping = True
+        followed.stopping, followed.grace = True, grace
         if followed.adopted:  # it may have begun long ago, and made something that is to be kept
             with suppress(TimeoutError):
                 await asyncio.wait_for(followed.begun.wait(), ANSWERING)
+        if followed.handle is None and followed.adopted:
+            return  # who finds it stops it
         if not followed.begun.is_set():
             _kill(followed)
             return

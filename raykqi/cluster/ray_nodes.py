@@ -70,6 +70,9 @@ class RayNodes:
         for attempt in attempts:
             self._loop.call_soon_threadsafe(self._commands.adopt, attempt)
 
+    def sweep(self, is_over: Callable[[Attempt], bool]) -> None:
+        self._soon(lambda: self._spawn(self._commands.sweep(is_over)))
+
     def close(self, *, leave_running: bool) -> None:
         if not self._thread.is_alive():
             return
@@ -113,6 +116,8 @@ class RayNodes:
         if not leave_running:
             self._functions.kill_all()
             self._commands.kill_all()
+        if self._commands.dismissing:
+            await asyncio.wait(self._commands.dismissing, timeout=CLOSING / 2)
         for task in self._tasks - {asyncio.current_task()}:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -120,10 +125,11 @@ class RayNodes:
     def _soon(self, act: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(act)
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _run_loop(self) -> None:
         asyncio.set_event_loop(self._loop)

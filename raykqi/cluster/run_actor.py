@@ -6,6 +6,7 @@ It holds the run's resources until the controller has written the end into the j
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,14 +18,16 @@ import ray
 
 from raykqi.cluster.placement import placement
 from raykqi.cluster.shapes import accelerators, this_node
+from raykqi.domain.ids import is_id
 from raykqi.domain.order import Attempt, Lost, Order, Report
 from raykqi.execution.supervisor import Supervisor
 from raykqi.settings import Settings
 
-__all__ = ["NAMESPACE", "RunActor", "actor_name", "create_run_actor", "find_run_actor"]
+__all__ = ["NAMESPACE", "RunActor", "actor_name", "create_run_actor", "find_run_actor", "run_actors"]
 __all__ += ["gpus_here", "settings_here"]
 
 NAMESPACE = "raykqi"
+_NAME = re.compile(r"raykqi-run-(.+)-([0-9]+)")
 
 
 class RunActor:
@@ -118,6 +121,16 @@ def find_run_actor(attempt: Attempt) -> Any | None:
         return ray.get_actor(actor_name(attempt), namespace=NAMESPACE)
     except ValueError:
         return None
+
+
+def run_actors() -> list[Attempt]:
+    """The attempts, of any workspace, that have an actor on the cluster."""
+    found = []
+    for actor in ray.util.list_named_actors(all_namespaces=True):
+        match = _NAME.fullmatch(actor["name"])
+        if match and actor["namespace"] == NAMESPACE and is_id(match[1]):
+            found.append(Attempt(match[1], int(match[2])))
+    return found
 
 
 @cache

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 import msgspec
 
 from raykqi.catalog.index import Index
-from raykqi.catalog.queue import QueuedPlan, next_due, orders_of, queued_plans, under_way, waiting_runs
+from raykqi.catalog.queue import QueuedPlan, attempts_of, next_due, orders_of, queued_plans, under_way, waiting_runs
 from raykqi.controller.choosing import AT_ONCE, Candidate, Choosing, Chosen
 from raykqi.controller.controller import Controller
 from raykqi.controller.nodes import Nodes
@@ -380,3 +380,9 @@ class Dispatcher:
             else:
                 self._admit(self._settling.what_became_of(run.attempt))
         self._nodes.adopt(adopted)
+        self._nodes.sweep(self._is_over)
+
+    def _is_over(self, attempt: Attempt) -> bool:
+        """Not of a run that this workspace does not know: others may use the same nodes."""
+        current = self._ask(attempts_of, [attempt.run]).get(attempt.run)
+        return current is not None and current != attempt

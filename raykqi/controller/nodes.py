@@ -43,5 +43,8 @@ class Nodes(Protocol):
     def adopt(self, attempts: Collection[Attempt]) -> None:
         """Take over what an earlier controller started on this executor; `Lost` is reported of what is not there."""
 
+    def sweep(self, is_over: Callable[[Attempt], bool]) -> None:
+        """Dismiss what an earlier controller had no time to: whatever is kept for attempts that are over."""
+
     def close(self, *, leave_running: bool) -> None:
         """Stop to report; unless `leave_running`, end everything that runs."""

@@ -118,6 +118,9 @@ class LocalNodes:
         for attempt in strange:
             self._tell(self._receipt(attempt) or Lost(attempt, "the process that ran it is gone", blameless=True))
 
+    def sweep(self, is_over: Callable[[Attempt], bool]) -> None:
+        """What another controller had ended with it."""
+
     def close(self, *, leave_running: bool) -> None:
         self._report = _unheard
         with self._lock:

@@ -77,9 +77,13 @@ class PlanVerbs(Inside):
         *,
         params: Mapping[str, object] | None = None,
         variables: Mapping[str, str] | None = None,
+        replace: bool = False,
+        exist_ok: bool = False,
     ) -> list[RunCreated]:
         """The runs that applying it would make now; nothing is changed but that its code is stored."""
-        command = self._apply_command(self.draft(plan, params=params, variables=variables), replace=False)
+        command = self._apply_command(self.draft(plan, params=params, variables=variables), replace=replace)
+        if exist_ok and self._equivalent(command):
+            return []
         return [event for event in self._controller.preview(command) if isinstance(event, RunCreated)]
 
     def plans(
