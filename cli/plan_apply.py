@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,15 +10,18 @@ import typer
 
 from cli.command import DryRun, command
 from cli.output import harmless
+from cli.plan_differences import differences
 from cli.plan_file import ParamOption, SetOption, parse_pairs, read_drafts
 from cli.plan_text import plan_record, show_runs
 from cli.run_text import new_run_record, say_if_nobody_serves, show_new_run
 from cli.session import Session
 from cli.values import show_count
-from raykqi.errors import InvalidInput
+from raykqi.errors import InvalidInput, RaykqiError
 
 if TYPE_CHECKING:
+    from raykqi.domain.plan import Plan
     from raykqi.importers.draft import Draft
+    from raykqi.workspace import Workspace
 
 __all__ = ["drafts_of", "register"]
 
@@ -59,9 +63,15 @@ def apply(
             session.out.complain(harmless(f"warning: {warning}"))
     with session.open() as workspace:
         if dry_run:
-            made = {draft.definition.title: workspace.preview_apply(draft) for draft in drafts}
+            made = {
+                draft.definition.title: workspace.preview_apply(draft, replace=replace, exist_ok=exist_ok)
+                for draft in drafts
+            }
         else:
-            plans = [workspace.apply(draft, replace=replace, exist_ok=exist_ok) for draft in drafts]
+            plans = _apply_all(session, workspace, drafts, replace=replace, exist_ok=exist_ok)
+            for draft, plan in zip(drafts, plans, strict=True):
+                for difference in differences(draft.settings, plan):
+                    session.out.complain(harmless(f"warning: {plan.title}: {difference}"))
             say_if_nobody_serves(session, workspace, workspace.runs(plan=plans, status="waiting", limit=1))
     if dry_run:
         if session.json:
@@ -72,12 +82,37 @@ def apply(
         for title, runs in made.items():
             session.out.lines(show_new_run(session, run, {run.plan: title}) for run in runs)
             session.out.note(f"{title} would make {show_count(len(runs), 'run')}; nothing was applied.")
-    elif session.json:
-        session.out.json([plan_record(plan) for plan in plans])
     else:
-        for plan in plans:
-            session.out.line(plan.id)
-            session.out.note(f"{plan.title} is applied; its runs: {show_runs(plan) or 'none yet'}")
+        _show(session, plans)
+
+
+def _apply_all(
+    session: Session, workspace: Workspace, drafts: Sequence[Draft], *, replace: bool, exist_ok: bool
+) -> list[Plan]:
+    """Nothing is applied when one of them, looked at alone, would be refused."""
+    if len(drafts) > 1:
+        for draft in drafts:
+            workspace.preview_apply(draft, replace=replace, exist_ok=exist_ok)
+    plans: list[Plan] = []
+    for draft in drafts:
+        try:
+            plans.append(workspace.apply(draft, replace=replace, exist_ok=exist_ok))
+        except RaykqiError:
+            if plans:
+                _show(session, plans)
+                done, left = [each.title for each in plans], [each.definition.title for each in drafts[len(plans) :]]
+                session.out.complain(harmless(f"applied: {', '.join(done)}; not applied: {', '.join(left)}"))
+            raise
+    return plans
+
+
+def _show(session: Session, plans: Sequence[Plan]) -> None:
+    if session.json:
+        session.out.json([plan_record(plan) for plan in plans])
+        return
+    for plan in plans:
+        session.out.line(plan.id)
+        session.out.note(f"{plan.title} is applied; its runs: {show_runs(plan) or 'none yet'}")
 
 
 def drafts_of(file: str, variables: list[str], params: list[str]) -> tuple[Draft, ...]:

@@ -39,6 +39,20 @@ def look(model: Path) -> None:
     print(sorted(path.name for path in model.iterdir()))
 """
 
+CIRCLE = """
+import raykqi
+
+
+@raykqi.plan(inputs={"first": ["side:first"]}, outputs={"second": ["side:second"]})
+def there(first, second):
+    pass
+
+
+@raykqi.plan(inputs={"second": ["side:second"]}, outputs={"first": ["side:first"]})
+def back(second, first):
+    pass
+"""
+
 
 @pytest.fixture
 def files(cli: CommandLine, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
@@ -75,6 +89,49 @@ def test_functions_are_applied_by_file_or_one_by_one(files: CommandLine) -> None
     assert refused.error["hint"] == "It has train, look."
     code = files.ok("plan", "show", "train", "--json").json["definition"]["code"]["data"]
     assert files.ok("data", "cat", code, "learning.py").text == FUNCTIONS
+
+
+def test_of_several_functions_none_is_applied_when_one_would_be_refused(files: CommandLine) -> None:
+    (look,) = files.ok("plan", "apply", "learning.py:look").lines
+
+    refused = files("plan", "apply", "learning.py", "--json")
+
+    assert (refused.code, refused.out) == (4, b"")
+    assert refused.error["message"] == f"there is an equivalent plan: {look}"
+    assert files.ok("plan", "find", "-q").lines == [look]
+    assert len(files.ok("plan", "apply", "learning.py", "--exist-ok").lines) == 2
+
+
+def test_what_was_applied_is_told_when_another_plan_is_refused_after_all(files: CommandLine) -> None:
+    files.write("circle.py", CIRCLE)
+
+    refused = files("plan", "apply", "circle.py")
+
+    assert refused.code == 4
+    assert refused.lines == files.ok("plan", "find", "-q").lines
+    assert refused.err.startswith("applied: there; not applied: back\n")
+
+
+def test_the_same_plan_again_says_what_it_does_not_change(files: CommandLine) -> None:
+    plan = apply_copy(files)
+    files.write(
+        "copy.yaml",
+        COPY.replace("[owner=mika]", "[owner=lena]")
+        + "resources: {cpu: 2, gpu: 1}\nlimits: {running: 3}\nactive: false\nservice_account: trainer\n",
+    )
+
+    again = files("plan", "apply", "copy.yaml", "--set", "GREETING=hello", "--exist-ok")
+
+    assert (again.code, again.lines) == (0, [plan])
+    assert again.err.splitlines() == [
+        f"warning: copy: active still yes; to change it: raykqi plan deactivate {plan}",
+        "warning: copy: resources still cpu=1 memory=1Gi; "
+        f"to change it: raykqi plan resources {plan} --set cpu=2 --set gpu=1",
+        f"warning: copy: limits still running=0 pending=10000; to change it: raykqi plan limits {plan} --running 3",
+        f"warning: copy: service account still none; to change it: raykqi plan serviceaccount {plan} trainer",
+        "warning: copy: annotations still owner=mika; "
+        f"to change it: raykqi plan annotate {plan} --remove owner=mika --add owner=lena",
+    ]
 
 
 def test_a_dry_run_names_the_runs_and_changes_nothing(files: CommandLine) -> None:
