@@ -66,15 +66,19 @@ def template_of(
     inputs: list[dict[str, Any]],
     outputs: list[dict[str, Any]],
     notes: dict[str, str] | None = None,
+    told: dict[str, Any] | None = None,
 ) -> str:
-    description = {
+    """`told` is in place of what is proposed; None leaves a key out."""
+    description: dict[str, Any] = {
         **work,
         "inputs": inputs or [{"path": "/in/data", "tags": ["type:data"]}],
         "outputs": outputs,
         "log": {"tags": ["type:log"]},
         "resources": {"cpu": 1, "memory": "1Gi"},
         "active": True,
+        **(told or {}),
     }
+    description = {key: value for key, value in description.items() if value is not None}
     return write_description(description, {**NOTES, **(notes or {})}) + MORE
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raykqi.errors import InvalidInput, NotFound
+from raykqi.importers.loading import load_functions
 from raykqi.importers.planfile import read_plan
 from raykqi.importers.template import command_template, scratch_template
 from raykqi.importers.template_python import python_template
@@ -85,6 +86,22 @@ def train(
 ): ...
 """
 
+DECORATED = """
+from pathlib import Path
+import raykqi
+
+@raykqi.plan(
+    inputs={"photos": ["type:photos"], "old": {"tags": ["type:model"], "take": "latest"}},
+    outputs={"kept": ["type:kept"]},
+    params={"epochs": {"choices": [1, 5]}, "rate": 0.5},
+    resources={"gpu": 0.25, "memory": "2Gi"},
+    timeout="2h",
+    log=["type:log"],
+    annotations={"owner": "mika"},
+)
+def train(photos: Path, old: Path, kept: Path, epochs: int = 5, rate: float = 1.0): ...
+"""
+
 
 def test_a_python_file_is_read_and_not_run(tmp_path: Path) -> None:
     (tmp_path / "steps.py").write_text(PYTHON, encoding="utf-8")
@@ -112,6 +129,30 @@ def test_a_model_is_made_by_training_and_taken_by_what_reports_on_it(tmp_path: P
     assert ([each.name for each in train.inputs], [each.name for each in train.outputs]) == (["dataset"], ["model"])
     assert [each.name for each in evaluate.inputs] == ["dataset", "model"]
     assert [each.name for each in evaluate.outputs] == ["report"]
+
+
+def test_what_a_decorator_says_is_not_guessed(tmp_path: Path) -> None:
+    (tmp_path / "steps.py").write_text(DECORATED, encoding="utf-8")
+
+    text = python_template(tmp_path / "steps.py", function="train")
+
+    (function,) = load_functions(tmp_path / "steps.py")
+    told, draft = read_plan(text), function.draft()
+    assert told.definition == draft.definition
+    assert told.settings == draft.settings
+    assert "guessed" not in text
+
+
+def test_of_a_decorator_only_what_stands_there_is_read(tmp_path: Path) -> None:
+    (tmp_path / "steps.py").write_text(
+        "@plan(inputs=mounts(), timeout=LIMIT, env={b'a'}, params=[1], retries=2)\ndef train(dataset, model): ...\n",
+        encoding="utf-8",
+    )
+
+    definition = read_plan(text := python_template(tmp_path / "steps.py")).definition
+
+    assert ([each.name for each in definition.inputs], definition.retries) == (["dataset"], 2)
+    assert "guessed" in text
 
 
 @pytest.mark.parametrize(
