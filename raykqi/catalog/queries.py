@@ -223,14 +223,14 @@ def _tombstones(index: Index, numbers: Sequence[int]) -> dict[int, tuple[Tombsto
 
 
 def _resolve(index: Index, text: str, select: str, project: str, kind: str) -> str:
-    prefix = check_id_prefix(text)
+    prefix = check_id_prefix(text, kind)
     between = prefix_range(prefix)
     found: list[str] = []
     if between:
         sql = f"{select} AND id BETWEEN ?::UUID AND ?::UUID ORDER BY id LIMIT {CANDIDATES + 1}"
         found = [id_ for (id_,) in index.rows(sql, [project, *between])]
     if not found:
-        raise UnknownId(f"there is no {kind} {text}", hint="`raykqi data find` lists what there is.")
+        raise UnknownId(f"there is no {kind} {text}", hint=f"`raykqi {kind} find` lists what there is.")
     if len(found) > 1:
         shown = tuple(sorted(found)[:CANDIDATES])
         more = " and more" if len(found) > CANDIDATES else ""

@@ -64,13 +64,13 @@ def is_id(text: str) -> bool:
     return _FULL.match(text) is not None
 
 
-def check_id_prefix(text: str) -> str:
-    """The prefix in lower case, or an error when it cannot be the beginning of an id."""
+def check_id_prefix(text: str, kind: str = "data") -> str:
+    """The prefix in lower case, or an error when it cannot be the beginning of an id of that `kind`."""
     prefix = text.strip().lower()
     if not _PREFIX.match(prefix):
         raise InvalidInput(
             f"{text!r} is not an id or the beginning of one",
-            hint="Ids look like 01939c1c-7d1e-7b0a-9f41-0d9a6c1e2f33; `raykqi data find` lists them.",
+            hint=f"Ids look like 01939c1c-7d1e-7b0a-9f41-0d9a6c1e2f33; `raykqi {kind} find` lists them.",
         )
     return prefix
 

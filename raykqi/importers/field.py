@@ -83,7 +83,7 @@ class Field:
         return None
 
     def whole(self, least: int, most: int) -> int:
-        number = self.scalar("int")
+        number = self._parsed("int")
         assert isinstance(number, int)
         if not least <= number <= most:
             self.refuse(f"{number} is not between {least} and {most}", hint="Write a number within these.")
@@ -110,6 +110,12 @@ class Field:
 
     def scalar(self, type_: ParamType) -> Scalar:
         """Exactly this type: a number in quotes is a text."""
+        parsed = self._parsed(type_)
+        if type(parsed) is int and abs(parsed) >= 2**63:
+            self.refuse(f"{quote(self.value)} does not fit in 64 bits", hint="Make it a str.")
+        return parsed
+
+    def _parsed(self, type_: ParamType) -> Scalar:
         value, parsed = self.value, None
         if isinstance(value, Plain):
             parsed = parse_scalar(type_, value)
@@ -119,8 +125,6 @@ class Field:
             parsed = value
         if parsed is None or (isinstance(parsed, float) and not math.isfinite(parsed)):
             self.refuse(f"{quote(self.value)} is no {type_}", hint=_how_to_write(type_, self.value))
-        if type(parsed) is int and abs(parsed) >= 2**63:
-            self.refuse(f"{quote(self.value)} does not fit in 64 bits", hint="Make it a str.")
         if type_ == "str":
             return self.text()
         return parsed

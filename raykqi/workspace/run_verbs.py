@@ -20,7 +20,7 @@ from raykqi.domain.run import ENDED, LIVE, STATUSES, Run, RunPage, RunQuery, Run
 from raykqi.domain.tags import instant_of
 from raykqi.domain.text import check_text
 from raykqi.engine.run_commands import RemoveRuns, RetryRuns, StopRuns
-from raykqi.errors import Conflict, InvalidInput, InvalidQuery, WorkspaceOwned
+from raykqi.errors import Conflict, DataGone, InvalidInput, InvalidQuery, WorkspaceOwned
 from raykqi.workspace.inside import Inside
 
 if TYPE_CHECKING:
@@ -149,6 +149,11 @@ class RunVerbs(Inside):
         from raykqi.execution.logs import follow_log, read_log
 
         found = self.run(run)
+        if found.status == "invalidated":
+            raise DataGone(
+                f"run {found.id} was removed, and its logs with it",
+                hint=f"`raykqi run show {found.id}` shows what is still known of it.",
+            )
         number = found.attempt if attempt is None else attempt
         if number < 1 or number > found.attempt:
             if attempt is None and follow:

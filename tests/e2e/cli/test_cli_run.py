@@ -203,6 +203,24 @@ def test_conditions_find_runs_and_bad_ones_are_refused(cli: CommandLine) -> None
     assert cli("run", "find", "--plan", "nothing").code == 3
 
 
+@pytest.mark.parametrize("run", ["ffffffff", "01939c1c-7d1e-7b0a-9f41-0d9a6c1e2f33", "epoch-7"])
+@pytest.mark.parametrize("verb", ["wait", "files", "show", "logs"])
+def test_a_run_that_is_not_there_points_to_those_that_are(cli: CommandLine, verb: str, run: str) -> None:
+    assert "raykqi run find" in cli("run", verb, run, "--json").error["hint"]
+
+
+def test_the_log_of_a_run_that_was_removed_is_gone_and_that_is_said(cli: CommandLine) -> None:
+    apply(cli, "removed", "true")
+    run = run_of(cli, "removed")
+    cli("run", "stop", "--fail", run)
+    cli.ok("run", "rm", run)
+
+    refused = cli("run", "logs", run, "--json")
+
+    assert (refused.code, refused.out) == (3, b"")
+    assert refused.error["message"] == f"run {run} was removed, and its logs with it"
+
+
 def test_questions_about_runs_load_no_ray(cli: CommandLine) -> None:
     apply(cli, "light", "true")
     run_of(cli, "light")

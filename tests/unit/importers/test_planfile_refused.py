@@ -184,6 +184,11 @@ WRONG = {
     "negative retries": (f"{RUN}{INPUT}retries: -1\n", ":3: retries: -1 is not between 0 and 1000", ""),
     "retries of words": (f"{RUN}{INPUT}retries: two\n", "'two' is no int", "as in 10"),
     "duration of words": (f"{RUN}{INPUT}timeout: 5 parsecs\n", ":3: timeout: '5 parsecs' is no duration", "1h30m"),
+    "priority beyond all": (
+        f"{RUN}{INPUT}priority: 99999999999999999999\n",
+        ":3: priority: 99999999999999999999 is not between",
+        "within these",
+    ),
     "negative duration": (f"{RUN}{INPUT}timeout: -5\n", ":3: timeout: '-5' is not between 0 and 10 years", ""),
     "priority of a fraction": (f"{RUN}{INPUT}priority: 1.5\n", "'1.5' is no int", ""),
     "no pending": (f"{RUN}{INPUT}limits: {{pending: 0}}\n", "limits.pending: 0 is not between 1", ""),
