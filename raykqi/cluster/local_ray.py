@@ -105,6 +105,10 @@ def _init(options: dict[str, Any], undo: ExitStack) -> Any:
     if ray.is_initialized():
         raise Conflict("this process is connected to a Ray already", hint="Disconnect it with ray.shutdown().")
     try:
+        if options["address"] != "local":
+            from raykqi.cluster.access import check_access
+
+            check_access(options["address"])
         context = ray.init(
             namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False, **options
         )

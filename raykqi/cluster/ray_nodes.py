@@ -16,10 +16,11 @@ import ray
 from raykqi.cluster.command_runs import CommandRuns
 from raykqi.cluster.function_runs import FunctionRuns
 from raykqi.cluster.reporting import Reporting
-from raykqi.cluster.shapes import node_shapes, slots
+from raykqi.cluster.shapes import node_ids, node_shapes, slots
 from raykqi.controller.nodes import ReportTo
 from raykqi.domain.order import Attempt, Lost, NodeShape, Order
 from raykqi.domain.resources import Resources
+from raykqi.errors import Conflict, RaykqiError
 from raykqi.settings import Settings
 
 __all__ = ["RayNodes"]
@@ -49,10 +50,12 @@ class RayNodes:
     def shapes(self) -> Sequence[NodeShape]:
         return self._shapes
 
-    def open(self, report: ReportTo, changed: Callable[[], None]) -> None:
+    def open(
+        self, report: ReportTo, changed: Callable[[], None], broken: Callable[[RaykqiError], None] | None = None
+    ) -> None:
         self._reporting.open(report)
         self._thread.start()
-        self._soon(lambda: self._spawn(self._look_around(changed)))
+        self._soon(lambda: self._spawn(self._look_around(changed, broken)))
 
     def start(self, orders: Sequence[Order]) -> None:
         self._soon(lambda: self._start(orders))
@@ -103,9 +106,14 @@ class RayNodes:
     def _slots(self, wanted: Resources) -> int:
         return slots(self._shapes, wanted)
 
-    async def _look_around(self, changed: Callable[[], None]) -> None:
+    async def _look_around(self, changed: Callable[[], None], broken: Callable[[RaykqiError], None] | None) -> None:
+        own = ray.get_runtime_context().get_node_id()
         while True:
             await asyncio.sleep(LOOK_AROUND)
+            with suppress(Exception):  # the head is away
+                if broken and own not in await asyncio.to_thread(node_ids):
+                    broken(_no_way_in())
+                    return
             with suppress(Exception):  # the head is away: what was seen last still counts
                 shapes = await asyncio.to_thread(node_shapes)
                 if shapes != self._shapes:
@@ -137,3 +145,11 @@ class RayNodes:
             self._loop.run_forever()
         finally:
             self._loop.close()
+
+
+def _no_way_in() -> RaykqiError:
+    """A process keeps the connection that it has made, and Ray makes it by way of a node."""
+    return Conflict(
+        "the Ray node by which this process was connected has died, so it can start nothing any more",
+        hint="Start it again: it takes over what runs on the other nodes.",
+    )

@@ -83,7 +83,7 @@ class Dispatcher:
     def open(self) -> None:
         """Begin: take over what an earlier dispatcher left, then serve the queue."""
         self._controller.on_commit = self.heard
-        self._nodes.open(self._admit, self.wake)
+        self._nodes.open(self._admit, self.wake, self._fail)
         self._ledger.shapes = self._nodes.shapes()
         self._take_over()
         self._settling.sweep()

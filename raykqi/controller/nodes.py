@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from raykqi.domain.order import Attempt, NodeShape, Order, Report
+from raykqi.errors import RaykqiError
 
 __all__ = ["Nodes", "ReportTo"]
 
@@ -25,8 +26,13 @@ class Nodes(Protocol):
     def shapes(self) -> Sequence[NodeShape]:
         """The nodes there are now."""
 
-    def open(self, report: ReportTo, changed: Callable[[], None]) -> None:
-        """Begin to report; `changed` is called when nodes have come or gone."""
+    def open(
+        self, report: ReportTo, changed: Callable[[], None], broken: Callable[[RaykqiError], None] | None = None
+    ) -> None:
+        """Begin to report; `changed` is called when nodes have come or gone.
+
+        `broken` is told when nothing can be reached any more from this process, but could be from a new one.
+        """
 
     def start(self, orders: Sequence[Order]) -> None:
         """Carry them out as soon as their resources are free."""

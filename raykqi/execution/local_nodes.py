@@ -75,7 +75,9 @@ class LocalNodes:
     def shapes(self) -> Sequence[NodeShape]:
         return (self._shape,)
 
-    def open(self, report: ReportTo, changed: Callable[[], None]) -> None:  # noqa: ARG002  this node stays
+    def open(
+        self, report: ReportTo, changed: Callable[[], None], broken: Callable[[RaykqiError], None] | None = None
+    ) -> None:
         self._report = report
 
     def start(self, orders: Sequence[Order]) -> None:

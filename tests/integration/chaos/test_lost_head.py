@@ -63,3 +63,35 @@ def test_a_run_on_another_node_outlives_the_head(lasting: Cluster, lab: Lab) -> 
     assert (ended.status, ended.attempt, ended.node, ended.exit) == ("done", 1, "second", Exit(0))
     served.assert_nothing_is_left()
     served.close()
+
+
+def test_a_controller_whose_own_node_died_ends_and_the_next_one_goes_on(lasting: Cluster, lab: Lab) -> None:
+    served = Served(lasting, lab)
+    go = lab.folder / "go"
+    served.bench.plan(
+        f"until [ -e {go} ]; do sleep 0.1; done\necho $RAYKQI_ATTEMPT > {{outputs.made}}/attempt",
+        inputs={"/in": ["to:wait"]},
+        outputs={"/made": ["by:wait"]},
+        more="resources: {cpu: 0.5, memory: 0}\non_node: {must: [side=second]}",
+    )
+    lasting.nodes["second"].kill()
+    lasting.look("head")
+    served.serve()  # by way of the head, as there is no other node
+    lasting.nodes["second"].start()
+    lasting.look("head", "second")
+    served.bench.push("to:wait")
+    run = served.bench.until(served.bench.only_run(), "running")
+
+    lasting.head.kill()
+    lasting.head.start()
+    lasting.look("head", "second")
+    until(lambda: not served.is_serving)
+    served.kill()  # its pipes
+    assert "the Ray node by which this process was connected has died" in served.log.read_text(encoding="utf-8")
+    served.serve()
+    go.touch()
+    (ended,) = served.wait([run])
+
+    assert (ended.status, ended.attempt, ended.exit) == ("done", 1, Exit(0))
+    served.assert_nothing_is_left()
+    served.close()
