@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from raykqi.cluster.held_folder import held_folder
 from raykqi.errors import Conflict, InvalidInput
 from raykqi.settings import environment_with
 
@@ -134,11 +134,8 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
         yield wanted
         return
     parent = tempfile.gettempdir()
-    made = Path(tempfile.mkdtemp(prefix="raykqi-", dir=parent if len(parent) < LONGEST_FOLDER - 16 else "/tmp"))
-    try:
+    with held_folder(Path(parent if len(parent) < LONGEST_FOLDER - 20 else "/tmp")) as made:
         yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 def _token(folder: Path) -> str:
