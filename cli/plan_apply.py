@@ -17,6 +17,7 @@ from cli.run_text import new_run_record, say_if_nobody_serves, show_new_run
 from cli.session import Session
 from cli.values import show_count
 from raykqi.errors import InvalidInput, RaykqiError
+from raykqi.rendering.labels import show_size
 
 if TYPE_CHECKING:
     from raykqi.domain.plan import Plan
@@ -72,6 +73,9 @@ def apply(
             for draft, plan in zip(drafts, plans, strict=True):
                 for difference in differences(draft.settings, plan):
                     session.out.complain(harmless(f"warning: {plan.title}: {difference}"))
+                _note_others(session, workspace, plan)
+                if draft.source and not draft.source_files:
+                    _note_code(session, workspace, plan)
             say_if_nobody_serves(session, workspace, workspace.runs(plan=plans, status="waiting", limit=1))
     if dry_run:
         if session.json:
@@ -104,6 +108,26 @@ def _apply_all(
                 session.out.complain(harmless(f"applied: {', '.join(done)}; not applied: {', '.join(left)}"))
             raise
     return plans
+
+
+def _note_others(session: Session, workspace: Workspace, plan: Plan) -> None:
+    """A plan that was mended runs beside the one that it was to mend."""
+    if not (name := plan.definition.name):
+        return
+    for other in workspace.plans(name=name, active=True):
+        if other.id != plan.id:
+            session.out.complain(
+                harmless(f"note: an earlier plan called {name} is active as well: `raykqi plan deactivate {other.id}`")
+            )
+
+
+def _note_code(session: Session, workspace: Workspace, plan: Plan) -> None:
+    """A folder may hold more than was meant."""
+    if plan.definition.code and plan.definition.code.data:
+        tree = workspace.show(plan.definition.code.data).tree
+        session.out.complain(
+            harmless(f"note: the code of {plan.title} is {show_count(tree.files, 'file')}, {show_size(tree.size)}")
+        )
 
 
 def _show(session: Session, plans: Sequence[Plan]) -> None:

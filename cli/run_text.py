@@ -102,8 +102,8 @@ def show_age(moment: datetime, now: datetime) -> str:
 
 
 def say_if_nobody_serves(session: Session, workspace: Workspace, runs: Iterable[Run]) -> None:
-    """Those that wait would wait forever; whoever waits for them should know."""
-    if session.json or not any(run.status == "waiting" for run in runs):
+    """Those that wait would wait forever, and those that run may have died with who ran them."""
+    if session.json or not any(run.status not in ("deactivated", *ENDED) for run in runs):
         return
     with suppress(RaykqiError):  # a workspace that may only be read
         if not workspace.is_served():

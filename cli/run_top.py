@@ -38,7 +38,6 @@ COLUMNS = (
 )
 BEAT = 1.0  # seconds after which beats are read again, which no change tells of
 BAR = 12
-LIVE_STATES = set(LIVE)
 LIVE_SHOWN, WAITING_SHOWN = 100, 20
 HOME, REST_OF_LINE, REST_OF_PAGE = "\x1b[H", "\x1b[K", "\x1b[J"
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
@@ -76,7 +75,7 @@ def top(
                     sys.stdout.write(HOME)
                     counts, runs, beats = _look(workspace, plan or ())
                     _print(session, counts, runs, beats, live=True)
-                    if runs and not LIVE_STATES & counts.keys() and not workspace.is_served():
+                    if runs and not workspace.is_served():
                         session.out.line(f"{NOBODY}{REST_OF_LINE}")
                     sys.stdout.write(REST_OF_PAGE)
                     sys.stdout.flush()

@@ -57,12 +57,17 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def init(url: str | Path) -> None:
-    """Make an empty workspace at a local path or an `s3://bucket/prefix`."""
+def init(url: str | Path, *, exist_ok: bool = False) -> None:
+    """Make an empty workspace at a local path or an `s3://bucket/prefix`, unless `exist_ok` and there is one."""
+    from raykqi.errors import WorkspaceExists
     from raykqi.opening import create_workspace
     from raykqi.settings import Settings
 
-    create_workspace(str(url), Settings.from_env())
+    try:
+        create_workspace(str(url), Settings.from_env())
+    except WorkspaceExists:
+        if not exist_ok:
+            raise
 
 
 def open(url: str | Path | None = None, *, for_repair: bool = False) -> Workspace:  # noqa: A001

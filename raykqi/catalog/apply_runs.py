@@ -157,6 +157,7 @@ def _(event: RunEnded, state: Fold) -> None:
         usage=msgspec.json.encode(event.usage).decode() if event.usage else None,
         reused_from=event.reused_from,
         **({"node": event.node} if event.node else {}),
+        **({"started": event.started} if event.started else {}),
     )
     if event.status == "done":
         into.became_done.update(stored.data for stored in event.stored)

@@ -12,7 +12,7 @@ from raykqi.domain.ids import check_id_prefix, is_id
 from raykqi.domain.plan import Definition, Plan, PlanPage, PlanQuery, PlanSettings
 from raykqi.errors import AmbiguousId, InvalidInput, InvalidQuery, UnknownId
 
-__all__ = ["code_with_tree", "find_plans", "get_plan", "matched_by", "resolve_plan"]
+__all__ = ["code_with_tree", "find_plans", "get_plan", "matched_by", "named_plans", "resolve_plan"]
 
 MAX_PAGE = 1_000
 _COLUMNS = """
@@ -98,6 +98,12 @@ def resolve_plan(index: Index, text: str, *, project: str = "default") -> str:
             f"{text!r} begins several ids: {', '.join(found)}", candidates=tuple(found), hint="Give more of the id."
         )
     return str(found[0])
+
+
+def named_plans(index: Index, name: str, *, project: str = "default", active: bool = False) -> list[str]:
+    """All plans of that name, oldest first; the active ones alone if asked for."""
+    sql = "SELECT id FROM plan WHERE project = ? AND name = ? AND (active OR NOT ?) ORDER BY number"
+    return [id_ for (id_,) in index.rows(sql, [project, name, active])]
 
 
 def matched_by(index: Index, data: Sequence[str]) -> dict[str, list[tuple[str, str]]]:

@@ -216,6 +216,7 @@ class RunEnded(msgspec.Struct, frozen=True, gc=False, tag="run.ended", tag_field
     usage: Usage | None = None
     node: str = ""
     reused_from: str = ""
+    started: datetime | None = None  # of runs that were over before anybody could say that they had begun
 
 
 class RunRetried(msgspec.Struct, frozen=True, gc=False, tag="run.retried", tag_field="action"):

@@ -100,9 +100,12 @@ def _(command: EndRun, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]
     if exit_.code and not run.stopping and (again := _again(run, _say(exit_), facts, now, command.by)):
         return again
     status: RunStatus = "failed" if exit_.code else "done"
+    was_seen_running = run.status != "starting"
     stored = tuple(Stored(output.data, trees.get(output.data, NOTHING)) for output in run.outputs)
     _end(run, status, facts)
-    return [RunEnded(now, command.by, run.id, run.attempt, status, exit_, stored, ended.usage, ended.node)]
+    began = None if was_seen_running else now - timedelta(seconds=ended.usage.wall)
+    usage, node = ended.usage, ended.node
+    return [RunEnded(now, command.by, run.id, run.attempt, status, exit_, stored, usage, node, started=began)]
 
 
 @decide.register

@@ -15,7 +15,7 @@ from raykqi.domain.plan import Plan, PlanPage, PlanQuery
 from raykqi.domain.tags import parse_query_tag
 from raykqi.domain.text import check_text
 from raykqi.engine.run_commands import ApplyPlan, ChangePlan
-from raykqi.errors import InvalidInput
+from raykqi.errors import AmbiguousId, InvalidInput
 from raykqi.workspace.inside import Inside
 
 if TYPE_CHECKING:
@@ -206,6 +206,14 @@ class PlanVerbs(Inside):
         return self._read(read)
 
     def _change(self, plan: str | Plan, **changes: object) -> Plan:
+        if isinstance(plan, str):
+            alike = self._read(lambda: plan_queries.named_plans(self._keeper.index, plan, active=True))
+            if len(alike) > 1:
+                raise AmbiguousId(
+                    f"{len(alike)} active plans are called {plan!r}: {', '.join(alike)}",
+                    candidates=tuple(alike),
+                    hint="Name the one that you mean by its id.",
+                )
         id_ = self.plan(plan).id
         self._controller.submit(ChangePlan(self._settings.user, id_, **changes))  # type: ignore[arg-type]
         return self.plan(id_)

@@ -85,9 +85,8 @@ class RunVerbs(Inside):
         plans = [plan] if isinstance(plan, str | Plan) else list(plan)
         inputs = [input] if isinstance(input, Named) else list(input)
         outputs = [output] if isinstance(output, Named) else list(output)
-        index = self._keeper.index
         return RunQuery(
-            plans=tuple(self._read(lambda: [plan_queries.resolve_plan(index, _plan_id(each)) for each in plans])),
+            plans=tuple(self._read(lambda: [id_ for each in plans for id_ in self._plans_meant(each)])),
             inputs=tuple(self._read(lambda: [self._resolve(each, removed=True) for each in inputs])),
             outputs=tuple(self._read(lambda: [self._resolve(each, removed=True) for each in outputs])),
             statuses=statuses,
@@ -160,7 +159,10 @@ class RunVerbs(Inside):
                 self.wait(found, until=("starting", "running", "completing", "aborting", *ENDED))
                 return self.logs(found, follow=True, attempt=1) if self.run(found).attempt else iter(())
             raise Conflict(
-                f"run {found.id} has no attempt {number} yet: it is {found.status}", hint=f"It waits: {found.reason}"
+                f"run {found.id} has written nothing yet: it is {found.status}"
+                if attempt is None
+                else f"run {found.id} has no attempt {attempt}; its last one is {found.attempt}",
+                hint=found.reason and f"It waits: {found.reason}.",
             )
         if not follow:
             return read_log(self._store, found.id, number)
@@ -332,6 +334,13 @@ class RunVerbs(Inside):
         with closing(Watch(self._store, "journal", changed)):
             yield
 
+    def _plans_meant(self, plan: str | Plan) -> list[str]:
+        """A name means all plans that have it: the repaired one and the one before."""
+        if isinstance(plan, Plan):
+            return [plan.id]
+        index = self._keeper.index
+        return plan_queries.named_plans(index, plan) or [plan_queries.resolve_plan(index, plan)]
+
     def _runs(self, ids: Sequence[str]) -> list[Run]:
         return self._read(lambda: run_queries.get_runs(self._keeper.index, ids))
 
@@ -353,7 +362,3 @@ def _hooks(hooks: Hooks | Path | str | None) -> Hooks | None:
     from raykqi.importers.hooks_file import read_hooks
 
     return read_hooks(hooks)
-
-
-def _plan_id(plan: str | Plan) -> str:
-    return plan.id if isinstance(plan, Plan) else plan

@@ -79,9 +79,11 @@ def test_a_plan_file_is_applied_once_unless_that_is_fine(files: CommandLine) -> 
 
 def test_functions_are_applied_by_file_or_one_by_one(files: CommandLine) -> None:
     (train,) = files.ok("plan", "apply", "learning.py:train", "--param", "epochs=5").lines
-    both = files.ok("plan", "apply", "learning.py").lines
+    applied = files("plan", "apply", "learning.py")
+    both = applied.lines
 
     assert len(both) == 2
+    assert applied.err == f"note: an earlier plan called train is active as well: `raykqi plan deactivate {train}`\n"
     assert files.ok("plan", "show", train, "--json").json["params"] == {"epochs": 5}
     assert files.ok("plan", "show", "look", "--json").json["id"] == both[1]
     refused = files("plan", "apply", "learning.py:test", "--json")

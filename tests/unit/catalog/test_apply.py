@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from raykqi.catalog.apply import apply_events, derive, sort_postings
-from raykqi.catalog.folding import ROUND_EVENTS
+from raykqi.catalog.apply import apply_events, sort_postings
 from raykqi.catalog.compare import differing_tables
+from raykqi.catalog.folding import ROUND_EVENTS
 from raykqi.catalog.index import Index, Position
 from raykqi.domain.events import Event, ObjectsCollected, ObjectsCondemned
 from tests.comparison import rows_of
