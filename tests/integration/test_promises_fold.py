@@ -97,7 +97,8 @@ def oracle(events: Sequence[Event]) -> Rows:
         at, by = event.at.replace(tzinfo=None), event.by
         if isinstance(event, RunRecorded):
             runs += 1
-            rows["run"].append((runs, uuid.UUID(event.run), event.project, event.plan, "done", at, at, by, *RECORDED, at, 0, *UNTOLD))
+            born = (runs, uuid.UUID(event.run), event.project, event.plan, "done", at, at, by)
+            rows["run"].append((*born, *RECORDED, at, 0, *UNTOLD))
             rows["run_input"] += [(runs, given.name, numbers[given.data]) for given in event.inputs]
             for out in event.outputs:
                 numbers[out.data] = number = len(numbers) + 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 from contextlib import AbstractContextManager
@@ -12,8 +11,6 @@ import pytest
 from raykqi.domain.events import RunHeld
 from raykqi.domain.hooks import Hooks
 from raykqi.domain.run import Run
-from raykqi.domain.run_record import run_record
-from raykqi.importers.loading import load_functions
 from raykqi.journal.log import Journal
 from tests.integration.processes import Child
 from tests.integration.runs.bench import Bench
@@ -21,9 +18,8 @@ from tests.integration.runs.leftovers import processes_of_runs
 from tests.integration.runs.listening import Listener, Reply, Request, listening
 from tests.integration.runs.serving import serve_until_killed
 
-SAY_LICENCE = b"""
-import os, raykqi
-from pathlib import Path
+STEPS = ["waiting", "ready", "starting", "running", "completing"]
+
 
 @pytest.mark.parametrize("step", ["waiting", "ready"])
 def test_a_run_that_is_given_up_while_it_is_held_ends_at_once(plain_bench: Bench, step: str) -> None:
