@@ -33,7 +33,7 @@ from raykqi.errors import OwnershipError, StaleAttempt, StorageError, UploadStal
 from raykqi.storage.filesystem import Store
 
 if TYPE_CHECKING:
-    from raykqi.controller.gate import Gate
+    from raykqi.controller.gate import Gate, LetThrough
     from raykqi.domain.hooks import Hooks
 
 __all__ = ["Dispatcher"]
@@ -69,6 +69,7 @@ class Dispatcher:
         self._reports: deque[Report] = deque()
         self._plan_of: dict[Attempt, str] = {}
         self._told_to_stop: set[Attempt] = set()
+        self._let_through: list[LetThrough] = []  # by hooks
         self._with_receipt: set[Attempt] = set()  # commands leave one; functions are too quick for it
         self._gate = self._make_gate(hooks) if hooks and (hooks.before or hooks.after) else None
         self._admit: Callable[[Report], None] = self._gate.admit if self._gate else self._report
@@ -330,14 +331,14 @@ class Dispatcher:
         free, let_through = gate.collect()
         for attempt in free:
             self._ledger.give_back(attempt)
-        for start in range(0, len(let_through), AT_ONCE):
-            some = let_through[start : start + AT_ONCE]
+        self._let_through += let_through
+        while self._let_through:  # what cannot be written now is tried again at the next turn
+            some = self._let_through[:AT_ONCE]
             command = MoveRuns(BY, "starting", tuple(each.attempt for each in some), executor=self._nodes.executor)
-            try:
-                events = self._controller.submit(command)
-            finally:
-                for each in some:
-                    self._ledger.give_back(Attempt(each.attempt.run, 0))
+            events = self._controller.submit(command)
+            del self._let_through[: len(some)]
+            for each in some:
+                self._ledger.give_back(Attempt(each.attempt.run, 0))
             gate.tell(events)
             self._send(events, [each.chosen for each in some], {each.attempt: each.env for each in some})
 
