@@ -21,6 +21,7 @@ hypothesis.settings.load_profile("raykqi")
 WITH_RAY = ("integration/cluster/", "integration/chaos/", "e2e/cli/test_cli_up.py", "e2e/test_quickstart.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:

@@ -26,6 +26,7 @@ from raykqi.settings import Settings
 __all__ = ["RayNodes"]
 
 LOOK_AROUND = 5.0  # seconds between two looks at the cluster: Ray tells nobody when nodes come and go
+ANSWERING, UNANSWERED = 15.0, 3  # seconds for the head to say which nodes there are; how often it may fail to
 CLOSING = 10.0
 
 
@@ -108,10 +109,17 @@ class RayNodes:
 
     async def _look_around(self, changed: Callable[[], None], broken: Callable[[RaykqiError], None] | None) -> None:
         own = ray.get_runtime_context().get_node_id()
+        unanswered = 0
         while True:
             await asyncio.sleep(LOOK_AROUND)
             with suppress(Exception):  # the head is away
-                if broken and own not in await asyncio.to_thread(node_ids):
+                try:
+                    ids = await asyncio.wait_for(asyncio.to_thread(node_ids), ANSWERING)
+                    unanswered = 0
+                except TimeoutError:  # a question to a head that has died may hang for good, also when it is back
+                    unanswered += 1
+                    ids = [own] if unanswered < UNANSWERED else []
+                if broken and own not in ids:
                     broken(_no_way_in())
                     return
             with suppress(Exception):  # the head is away: what was seen last still counts
@@ -150,6 +158,6 @@ class RayNodes:
 def _no_way_in() -> RaykqiError:
     """A process keeps the connection that it has made, and Ray makes it by way of a node."""
     return Conflict(
-        "the Ray node by which this process was connected has died, so it can start nothing any more",
+        "the Ray node by which this process was connected has died or does not answer: it can start nothing any more",
         hint="Start it again: it takes over what runs on the other nodes.",
     )

@@ -65,6 +65,7 @@ def test_a_run_on_another_node_outlives_the_head(lasting: Cluster, lab: Lab) -> 
     served.close()
 
 
+@pytest.mark.soak
 def test_a_controller_whose_own_node_died_ends_and_the_next_one_goes_on(lasting: Cluster, lab: Lab) -> None:
     served = Served(lasting, lab)
     go = lab.folder / "go"
