@@ -4,7 +4,8 @@
     ├── InvalidInput                 400  2   a value the caller gave is malformed
     │   ├── InvalidTag               400  2
     │   ├── InvalidQuery             400  2
-    │   └── UnsafePath               400  2   a path that would leave its tree or target
+    │   ├── UnsafePath               400  2   a path that would leave its tree or target
+    │   └── TooLarge                 413  2   a body, file or archive beyond the limit
     ├── NotFound                     404  3   an id, path or workspace that is not there
     │   ├── UnknownId                404  3
     │   ├── DataGone                 410  3   data that was purged or removed
@@ -18,7 +19,13 @@
     │   ├── PlanExists               409  4   the same definition was applied before
     │   ├── PlanCycle                409  4   the outputs of a plan would come back to its inputs
     │   ├── StaleAttempt             409  4   a result of an attempt that was given up
-    │   └── UploadStale              409  4   a collection ran since the upload began; upload again
+    │   ├── UploadStale              409  4   a collection ran since the upload began; upload again
+    │   ├── PreconditionFailed       412  4   it was changed by somebody else since it was read
+    │   └── QuotaExceeded            409  4   the project would hold more than it may
+    ├── AccessError                  403  8
+    │   ├── Unauthenticated          401  8   no token, or one that is not valid (any more)
+    │   ├── Forbidden                403  8   the role in the project does not allow it
+    │   └── TooManyRequests          429  8   tried too often; wait
     ├── OwnershipError               409  5
     │   ├── WorkspaceOwned           409  5   another controller holds the workspace
     │   └── Fenced                   409  5   this controller lost the workspace to a later one
@@ -29,6 +36,9 @@
     │   ├── StorageFull              507  6
     │   ├── ObjectMissing            404  6
     │   └── ObjectExists             409  6   exclusive creation found something there
+    ├── ServerError                  502  9
+    │   ├── ServerUnavailable        503  9   the server, or its controller, does not answer now; try again
+    │   └── VersionMismatch          409  9   client and server do not speak the same version
     └── Damaged                      500  7   bytes that are not what their name says
         └── JournalBehind            500  7   the journal ends before entries that were seen in it
 
@@ -38,11 +48,13 @@ A message names the thing and the value; `hint` says what to do next.
 from __future__ import annotations
 
 __all__ = [
+    "AccessError",
     "AmbiguousId",
     "Conflict",
     "Damaged",
     "DataGone",
     "Fenced",
+    "Forbidden",
     "InUse",
     "InvalidInput",
     "InvalidQuery",
@@ -54,7 +66,11 @@ __all__ = [
     "OwnershipError",
     "PlanCycle",
     "PlanExists",
+    "PreconditionFailed",
+    "QuotaExceeded",
     "RaykqiError",
+    "ServerError",
+    "ServerUnavailable",
     "SourceChanged",
     "StaleAttempt",
     "StorageDenied",
@@ -62,9 +78,13 @@ __all__ = [
     "StorageFull",
     "StorageUnavailable",
     "TargetNotEmpty",
+    "TooLarge",
+    "TooManyRequests",
+    "Unauthenticated",
     "UnknownId",
     "UnsafePath",
     "UploadStale",
+    "VersionMismatch",
     "WorkspaceExists",
     "WorkspaceMissing",
     "WorkspaceOwned",
@@ -102,6 +122,10 @@ class InvalidQuery(InvalidInput):
 
 class UnsafePath(InvalidInput):
     pass
+
+
+class TooLarge(InvalidInput):
+    status = 413
 
 
 class NotFound(RaykqiError):
@@ -166,6 +190,31 @@ class UploadStale(Conflict):
     pass
 
 
+class PreconditionFailed(Conflict):
+    status = 412
+
+
+class QuotaExceeded(Conflict):
+    pass
+
+
+class AccessError(RaykqiError):
+    status = 403
+    exit_code = 8
+
+
+class Unauthenticated(AccessError):
+    status = 401
+
+
+class Forbidden(AccessError):
+    pass
+
+
+class TooManyRequests(AccessError):
+    status = 429
+
+
 class OwnershipError(RaykqiError):
     status = 409
     exit_code = 5
@@ -206,6 +255,19 @@ class ObjectMissing(StorageError):
 
 
 class ObjectExists(StorageError):
+    status = 409
+
+
+class ServerError(RaykqiError):
+    status = 502
+    exit_code = 9
+
+
+class ServerUnavailable(ServerError):
+    status = 503
+
+
+class VersionMismatch(ServerError):
     status = 409
 
 
