@@ -70,15 +70,25 @@ def init(url: str | Path, *, exist_ok: bool = False) -> None:
             raise
 
 
-def open(url: str | Path | None = None, *, for_repair: bool = False) -> Workspace:  # noqa: A001
+def open(  # noqa: A001
+    url: str | Path | None = None, *, project: str | None = None, for_repair: bool = False
+) -> Workspace:
     """Open the workspace at `url`, else at RAYKQI_WORKSPACE, else at the nearest `.raykqi` folder.
+
+    Everything is asked for and made in `project`, else in RAYKQI_PROJECT, else in the project `default`.
 
     One with a damaged journal is refused, unless it is opened `for_repair`: to `fsck`, `snapshot` or `rebuild` it.
     """
+    from dataclasses import replace
+
+    from raykqi.domain.access import check_project
     from raykqi.opening import find_workspace, open_parts
     from raykqi.settings import Settings
     from raykqi.workspace import Workspace
 
     settings = Settings.from_env()
+    if project is not None:
+        settings = replace(settings, project=project)
+    check_project(settings.project)
     where = str(url) if url is not None else find_workspace(settings, Path.cwd())
     return Workspace(open_parts(where, settings, for_repair=for_repair), settings)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from raykqi.errors import InvalidInput
 
-__all__ = ["Settings", "environment_replaced", "environment_with", "forget_environment"]
+__all__ = ["ServerSettings", "Settings", "environment_replaced", "environment_with", "forget_environment"]
 
 MIB = 1024 * 1024
 # What a node hands on to the commands that run on it, or to the tools that make their environments.
@@ -34,6 +34,7 @@ class Settings:
     """How this process behaves; nothing here changes what a workspace means."""
 
     workspace: str | None = None  # RAYKQI_WORKSPACE
+    project: str = "default"  # RAYKQI_PROJECT: to which everything belongs that is asked for or made
     user: str = "unknown"  # RAYKQI_USER, else the login name: written into events as `by`
     cache_dir: Path = Path(".raykqi-cache")  # RAYKQI_CACHE_DIR: caches, and indexes of remote workspaces
     cache_bytes: int = 20 * 1024 * MIB  # RAYKQI_CACHE_BYTES: upper limit of the node cache
@@ -50,6 +51,7 @@ class Settings:
         cache_root = Path(env.get("XDG_CACHE_HOME") or home / ".cache")
         return cls(
             workspace=env.get("RAYKQI_WORKSPACE") or None,
+            project=_storable(env.get("RAYKQI_PROJECT") or cls.project),
             user=_storable(env.get("RAYKQI_USER") or env.get("LOGNAME") or env.get("USER") or _login_name()),
             cache_dir=Path(env.get("RAYKQI_CACHE_DIR") or cache_root / "raykqi"),
             cache_bytes=_number(env, "RAYKQI_CACHE_BYTES", cls.cache_bytes, minimum=0),
@@ -58,6 +60,33 @@ class Settings:
             lock_timeout=float(_number(env, "RAYKQI_LOCK_TIMEOUT", int(cls.lock_timeout), minimum=0)),
             s3_endpoint=env.get("RAYKQI_S3_ENDPOINT") or env.get("AWS_ENDPOINT_URL") or None,
             node_env=tuple((name, env[name]) for name in sorted(env) if name in OF_NODES or name.startswith(OF_TOOLS)),
+        )
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Which server this process talks with, and as whom. Apart from `Settings`, which nodes are handed."""
+
+    url: str | None = None  # RAYKQI_URL
+    token: str = field(default="", repr=False)  # RAYKQI_TOKEN
+    project: str = ""  # RAYKQI_PROJECT
+    profile: str = ""  # RAYKQI_PROFILE: one of those that `raykqi login` keeps
+    timeout: float = 60.0  # RAYKQI_TIMEOUT: seconds in which a server that is away may come back, or must answer
+    profiles: Path = Path("profiles.json")  # where `raykqi login` keeps them
+    records: Path = Path("servers")  # what the servers of this machine leave for those who look for them
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> ServerSettings:
+        env = os.environ if env is None else env
+        home = Path(env.get("HOME", "/"))
+        return cls(
+            url=env.get("RAYKQI_URL") or None,
+            token=env.get("RAYKQI_TOKEN") or "",
+            project=env.get("RAYKQI_PROJECT") or "",
+            profile=env.get("RAYKQI_PROFILE") or "",
+            timeout=float(_number(env, "RAYKQI_TIMEOUT", int(cls.timeout), minimum=1)),
+            profiles=Path(env.get("XDG_CONFIG_HOME") or home / ".config") / "raykqi" / "profiles.json",
+            records=Path(env.get("XDG_STATE_HOME") or home / ".local" / "state") / "raykqi" / "servers",
         )
 
 

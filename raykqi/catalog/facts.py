@@ -21,6 +21,7 @@ class Consumer:
     run: str
     status: RunStatus
     outputs: frozenset[str]
+    project: str = "default"
 
 
 @dataclass
@@ -58,7 +59,7 @@ _TAGS = """
     WHERE data IN (SELECT unnest(?::BIGINT[])) AND key IN (SELECT unnest(?::VARCHAR[]))
 """
 _CONSUMERS = """
-    SELECT i.data, r.id::VARCHAR, r.status, list(o.id::VARCHAR) FILTER (o.status <> 'removed')
+    SELECT i.data, r.id::VARCHAR, r.status, r.project, list(o.id::VARCHAR) FILTER (o.status <> 'removed')
     FROM run_input i JOIN run r ON r.number = i.run LEFT JOIN data o ON o.run = r.number
     WHERE i.data IN (SELECT unnest(?::BIGINT[]))
     GROUP BY ALL
@@ -76,8 +77,8 @@ def load_facts(index: Index, *, data: Collection[str], keys: Collection[str], co
     for number, key, value in index.rows(_TAGS, [list(numbers), list(keys)]) if keys else ():
         found[numbers[number]].tags.add(Tag(key, value))
     with_consumers = [number for number, id_ in numbers.items() if id_ in consumers]
-    for number, run, status, outputs in index.rows(_CONSUMERS, [with_consumers]) if with_consumers else ():
-        found[numbers[number]].consumers.append(Consumer(run, status, frozenset(outputs or ())))
+    for number, run, status, project, outputs in index.rows(_CONSUMERS, [with_consumers]) if with_consumers else ():
+        found[numbers[number]].consumers.append(Consumer(run, status, frozenset(outputs or ()), project))
     condemned = frozenset(key for (key,) in index.rows("SELECT object FROM condemned"))
     return Facts(found, position.generation, condemned)
 

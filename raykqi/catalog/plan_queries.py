@@ -30,11 +30,11 @@ _HAS_TAGS = """
 _MATCHED = """
     SELECT d.id::VARCHAR, p.id, o.name FROM matched m JOIN data d ON d.number = m.data
     JOIN plan_port o ON o.number = m.port JOIN plan p ON p.number = o.plan
-    WHERE d.id IN (SELECT unnest(?::UUID[])) ORDER BY p.number, o.number
+    WHERE d.id IN (SELECT unnest($1::UUID[])) AND d.project = $2 AND p.project = $2 ORDER BY p.number, o.number
 """
 _CODE = """
     SELECT d.id::VARCHAR FROM data d JOIN run r ON r.number = d.run
-    WHERE d.tree = ? AND d.status = 'done' AND r.plan = 'raykqi#code' ORDER BY d.number LIMIT 1
+    WHERE d.tree = ? AND d.project = ? AND d.status = 'done' AND r.plan = 'raykqi#code' ORDER BY d.number LIMIT 1
 """
 
 
@@ -71,8 +71,8 @@ def find_plans(index: Index, query: PlanQuery, *, limit: int = 50, cursor: str =
     return PlanPage(tuple(items), items[-1].id if len(rows) > limit else "")
 
 
-def get_plan(index: Index, id_: str) -> Plan:
-    rows = index.rows(f"{_COLUMNS} WHERE p.id = ?", [id_])
+def get_plan(index: Index, id_: str, *, project: str = "default") -> Plan:
+    rows = index.rows(f"{_COLUMNS} WHERE p.id = ? AND p.project = ?", [id_, project])
     if not rows:
         raise UnknownId(f"there is no plan {id_}", hint="`raykqi plan find` lists what there is.")
     return _plans(index, rows)[0]
@@ -106,17 +106,17 @@ def named_plans(index: Index, name: str, *, project: str = "default", active: bo
     return [id_ for (id_,) in index.rows(sql, [project, name, active])]
 
 
-def matched_by(index: Index, data: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-    """For each data: the plans and inputs that may take it now."""
+def matched_by(index: Index, data: Sequence[str], *, project: str = "default") -> dict[str, list[tuple[str, str]]]:
+    """For each data of the project: the plans and inputs that may take it now."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for id_, plan, name in index.rows(_MATCHED, [list(data)]):
+    for id_, plan, name in index.rows(_MATCHED, [list(data), project]):
         found.setdefault(id_, []).append((plan, name))
     return found
 
 
-def code_with_tree(index: Index, tree: str) -> str:
-    """The data that holds this code, or ""."""
-    rows = index.rows(_CODE, [tree])
+def code_with_tree(index: Index, tree: str, *, project: str = "default") -> str:
+    """The data of the project that holds this code, or ""."""
+    rows = index.rows(_CODE, [tree, project])
     return str(rows[0][0]) if rows else ""
 
 

@@ -80,10 +80,10 @@ def count_data(index: Index, query: DataQuery) -> int:
     return int(index.rows(sql, conditions.parameters)[0][0])
 
 
-def get_data(index: Index, ids: Sequence[str]) -> list[Data]:
-    """These data, removed ones too, in the order asked for."""
+def get_data(index: Index, ids: Sequence[str], *, project: str = "") -> list[Data]:
+    """These data, removed ones too, in the order asked for; with `project`, those of others are not there."""
     rows = index.rows(f"{_DATA} WHERE d.id IN (SELECT unnest(?::UUID[]))", [list(ids)])
-    found = {data.id: data for data in _with_tags(index, rows)}
+    found = {data.id: data for data in _with_tags(index, rows) if project in ("", data.project)}
     missing = [id_ for id_ in ids if id_ not in found]
     if missing:
         raise UnknownId(f"there is no data {missing[0]}", hint="`raykqi data find` lists what there is.")

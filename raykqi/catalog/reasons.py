@@ -29,29 +29,31 @@ _LINKS = """
     JOIN plan_tag it ON it.key = ft.key AND it.value = ft.value
     JOIN plan_port i ON i.number = it.port AND i.kind = 'input' AND i.data_id = '' AND i.moment IS NULL
     JOIN plan t ON t.number = i.plan AND t.project = s.project
-    WHERE f.kind <> 'input'
+    WHERE f.kind <> 'input' AND s.project = ?
     GROUP BY s.id, f.name, f.number, t.id, i.name, i.number, i.needs HAVING count(*) = i.needs
     ORDER BY ALL
 """
+_PLANS = "SELECT id, definition, active FROM plan WHERE project = ? ORDER BY number"
 
 
 def explain(index: Index, plan: Plan, data: str) -> Why:
-    (found,) = get_data(index, [data])
-    matched = {name for id_, name in matched_by(index, [data]).get(data, []) if id_ == plan.id}
+    (found,) = get_data(index, [data], project=plan.project)
+    fitting = matched_by(index, [data], project=plan.project)
+    matched = {name for id_, name in fitting.get(data, []) if id_ == plan.id}
     others = dict(index.rows(_OTHERS, [plan.id]))
     inputs = tuple(_reason(given, found, given.name in matched, others) for given in plan.definition.inputs)
     runs = tuple(id_ for (id_,) in index.rows(_RUNS, [plan.id, data]))
     return Why(plan.id, data, bool(matched), _say(plan, found, inputs, runs), inputs, runs)
 
 
-def plan_flow(index: Index, start: str) -> PlanFlow:
-    """All plans, or those that feed `start` or are fed by it, at whatever distance."""
-    links = [PlanLink(*row) for row in index.rows(_LINKS)]
+def plan_flow(index: Index, start: str, *, project: str = "default") -> PlanFlow:
+    """All plans of the project, or those that feed `start` or are fed by it, at whatever distance."""
+    links = [PlanLink(*row) for row in index.rows(_LINKS, [project])]
     wanted: set[str] | None = None
     if start:
         wanted = _reached(start, links, forward=True) | _reached(start, links, forward=False)
     nodes = []
-    for id_, text, active in index.rows("SELECT id, definition, active FROM plan ORDER BY number"):
+    for id_, text, active in index.rows(_PLANS, [project]):
         if wanted is not None and id_ not in wanted:
             continue
         definition = msgspec.json.decode(text, type=Definition)

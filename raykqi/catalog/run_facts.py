@@ -26,7 +26,7 @@ class OutputFacts:
 
 @dataclass
 class RunFacts:
-    """`users` are the runs that took one of the outputs and were not invalidated."""
+    """`users` are the runs of its project that took one of the outputs and were not invalidated."""
 
     id: str
     plan: str
@@ -68,6 +68,7 @@ _INPUTS = """
 _USERS = """
     SELECT d.run, u.id::VARCHAR FROM data d JOIN run_input i ON i.data = d.number JOIN run u ON u.number = i.run
     WHERE d.run IN (SELECT unnest(?::BIGINT[])) AND d.status <> 'removed' AND u.status <> 'invalidated'
+      AND u.project = d.project
 """
 _PLANS = "SELECT id, project, definition, settings, held FROM plan WHERE id IN (SELECT unnest(?::VARCHAR[]))"
 _QUEUED = """

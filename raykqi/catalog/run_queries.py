@@ -72,9 +72,11 @@ def count_runs(index: Index, query: RunQuery) -> int:
     return int(index.rows(f"SELECT count(*) FROM run r WHERE {where}", parameters)[0][0])
 
 
-def get_runs(index: Index, ids: Sequence[str]) -> list[Run]:
-    """These runs, in the order asked for."""
-    rows = index.rows(f"{_COLUMNS} WHERE r.id IN (SELECT unnest(?::UUID[]))", [list(ids)])
+def get_runs(index: Index, ids: Sequence[str], *, project: str = "") -> list[Run]:
+    """These runs, in the order asked for; with `project`, those of others are not there."""
+    rows = index.rows(
+        f"{_COLUMNS} WHERE r.id IN (SELECT unnest($1::UUID[])) AND $2 IN ('', r.project)", [list(ids), project]
+    )
     found = {run.id: run for run in _runs(index, rows)}
     missing = [id_ for id_ in ids if id_ not in found]
     if missing:
@@ -82,10 +84,10 @@ def get_runs(index: Index, ids: Sequence[str]) -> list[Run]:
     return [found[id_] for id_ in ids]
 
 
-def statuses_of(index: Index, ids: Sequence[str]) -> dict[str, str]:
-    """How far these runs have come."""
-    sql = "SELECT id::VARCHAR, status FROM run WHERE id IN (SELECT unnest(?::UUID[]))"
-    return dict(index.rows(sql, [list(ids)]))
+def statuses_of(index: Index, ids: Sequence[str], *, project: str = "") -> dict[str, str]:
+    """How far these runs have come, those of the project if one is named."""
+    sql = "SELECT id::VARCHAR, status FROM run WHERE id IN (SELECT unnest($1::UUID[])) AND $2 IN ('', project)"
+    return dict(index.rows(sql, [list(ids), project]))
 
 
 def _conditions(query: RunQuery) -> tuple[str, list[object]]:

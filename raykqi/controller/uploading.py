@@ -32,7 +32,18 @@ _storing = threading.BoundedSemaphore(STORING)
 
 
 class Upload:
-    def __init__(self, store: Store, controller: Controller, settings: Settings, progress: Progress) -> None:
+    """What it records belongs to the project of the settings; `readable` as in `RecordRun`."""
+
+    def __init__(
+        self,
+        store: Store,
+        controller: Controller,
+        settings: Settings,
+        progress: Progress,
+        *,
+        readable: frozenset[str] | None = frozenset(),
+    ) -> None:
+        self._readable = readable
         self._store = store
         self._controller = controller
         self._settings = settings
@@ -98,6 +109,8 @@ class Upload:
                     inputs=inputs,
                     reused=reused | self._endangered(tree),
                     generation=generation,
+                    project=self._settings.project,
+                    readable=self._readable,
                 )
                 (event,) = self._controller.submit(command)
             except (UploadStale, ObjectMissing) as error:

@@ -1,4 +1,7 @@
-"""What one may ask the controller to do. Ids are whole; prefixes are resolved before."""
+"""What one may ask the controller to do. Ids are whole; prefixes are resolved before.
+
+What a `project` is named for belongs to it, or is not there; "" is for the system itself, which acts in all of them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ __all__ = [
     "Collected",
     "Command",
     "Condemn",
+    "Envelope",
     "NewOutput",
     "Purge",
     "RecordRun",
@@ -31,6 +35,7 @@ class RecordRun(msgspec.Struct, frozen=True):
     """Write down a run that has ended: an upload, an import.
 
     `reused` are objects that it relies on and that a collection may be deleting: refused if announced.
+    Its inputs may be of the `readable` projects too; None: of all.
     """
 
     by: str
@@ -40,6 +45,7 @@ class RecordRun(msgspec.Struct, frozen=True):
     reused: frozenset[str] = frozenset()
     generation: int = 0
     project: str = "default"
+    readable: frozenset[str] | None = frozenset()
 
 
 class ChangeTags(msgspec.Struct, frozen=True):
@@ -50,18 +56,21 @@ class ChangeTags(msgspec.Struct, frozen=True):
     add: tuple[Tag, ...] = ()
     remove: tuple[Tag, ...] = ()
     remove_keys: tuple[str, ...] = ()
+    project: str = ""
 
 
 class Purge(msgspec.Struct, frozen=True):
     by: str
     data: tuple[str, ...]
     reason: str
+    project: str = ""
 
 
 class Remove(msgspec.Struct, frozen=True):
     by: str
     data: tuple[str, ...]
     reason: str
+    project: str = ""
 
 
 class Condemn(msgspec.Struct, frozen=True):
@@ -77,4 +86,16 @@ class Collected(msgspec.Struct, frozen=True):
     bytes: int
 
 
-Command = RecordRun | ChangeTags | Purge | Remove | Condemn | Collected | RunCommand
+class Envelope(msgspec.Struct, frozen=True):
+    """A command that is carried out once for its `key`, and only while what it changes has the ETag `expect`.
+
+    The same key of the same user with another `fingerprint` is refused; "" asks for none of it.
+    """
+
+    command: Command
+    key: str = ""
+    fingerprint: str = ""
+    expect: str = ""
+
+
+Command = Envelope | RecordRun | ChangeTags | Purge | Remove | Condemn | Collected | RunCommand

@@ -68,12 +68,12 @@ def _(command: RecordRun, facts: Facts, now: datetime, ids: IdMaker) -> list[Eve
     if command.generation != facts.generation or not facts.condemned.isdisjoint(command.reused):
         raise UploadStale("unused objects were collected while this upload ran", hint="Push again; little is sent.")
     for given in command.inputs:
-        status = _there(given.data, facts).status
+        status = _readable(given.data, facts, command).status
         if status not in ("done", "purged"):
             raise InUse(f"data {given.data} is {status}, so nothing can have been made of it", hint="Name other data.")
     run = ids.new()
     outputs = tuple(RunOutput(output.name, ids.new(), output.tree, output.tags) for output in command.outputs)
-    consumer = Consumer(run, "done", frozenset(output.data for output in outputs))
+    consumer = Consumer(run, "done", frozenset(output.data for output in outputs), command.project)
     for given in command.inputs:
         facts.data[given.data].consumers.append(consumer)
     for output in outputs:
@@ -83,7 +83,7 @@ def _(command: RecordRun, facts: Facts, now: datetime, ids: IdMaker) -> list[Eve
 
 @decide.register
 def _(command: ChangeTags, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
-    known = {id_: _there(id_, facts) for id_ in command.data}
+    known = {id_: _there(id_, facts, command.project) for id_ in command.data}
     events: list[Event] = []
     for id_, data in known.items():
         unwanted = {tag for tag in data.tags if tag.key in command.remove_keys or tag in command.remove}
@@ -96,7 +96,7 @@ def _(command: ChangeTags, facts: Facts, now: datetime, ids: IdMaker) -> list[Ev
 
 @decide.register
 def _(command: Purge, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
-    known = {id_: _there(id_, facts) for id_ in command.data}
+    known = {id_: _there(id_, facts, command.project) for id_ in command.data}
     for id_, data in known.items():
         _refuse_unfinished(id_, data, "purged")
     fresh = [id_ for id_, data in known.items() if data.status != "purged"]
@@ -107,10 +107,11 @@ def _(command: Purge, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
 
 @decide.register
 def _(command: Remove, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
-    known = {id_: _there(id_, facts) for id_ in command.data}
+    known = {id_: _there(id_, facts, command.project) for id_ in command.data}
     for id_, data in known.items():
         _refuse_unfinished(id_, data, "removed")
-        for consumer in data.consumers:
+        # What another project made of it sees a stub of it either way.
+        for consumer in (each for each in data.consumers if each.project == data.project):
             gone = {other for other in consumer.outputs if other in facts.data and _is_removed(other, facts)}
             live = consumer.outputs - set(known) - gone
             if live:
@@ -140,9 +141,15 @@ def _(command: Collected, facts: Facts, now: datetime, ids: IdMaker) -> list[Eve
     return [ObjectsCollected(now, command.by, command.generation, command.bytes)]
 
 
-def _there(id_: str, facts: Facts) -> DataFacts:
+def _readable(id_: str, facts: Facts, command: RecordRun) -> DataFacts:
+    """Of its own project, or of another that may be read."""
+    data = _there(id_, facts)
+    return data if command.readable is None or data.project in command.readable else _there(id_, facts, command.project)
+
+
+def _there(id_: str, facts: Facts, project: str = "") -> DataFacts:
     data = facts.data.get(id_)
-    if data is None or data.status == "removed":
+    if data is None or data.status == "removed" or project not in ("", data.project):
         raise UnknownId(f"there is no data {id_}", hint="`raykqi data find` lists what there is.")
     return data
 
@@ -156,7 +163,8 @@ def _refuse_unfinished(id_: str, data: DataFacts, done: str) -> None:
         raise InUse(f"data {id_} cannot be {done}: the run that makes it is {data.run_status}", hint="Stop it first.")
     for consumer in data.consumers:
         if consumer.status not in _ENDED:
+            run = f"run {consumer.run}" if consumer.project == data.project else "a run of another project"
             raise InUse(
-                f"data {id_} cannot be {done}: run {consumer.run} uses it and is {consumer.status}",
+                f"data {id_} cannot be {done}: {run} uses it and is {consumer.status}",
                 hint="Wait for the run to end, or stop it.",
             )

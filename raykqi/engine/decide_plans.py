@@ -48,7 +48,7 @@ def _(command: ApplyPlan, facts: Facts, now: datetime, ids: IdMaker) -> list[Eve
 
 @decide.register
 def _(command: ChangePlan, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
-    plan = _there(command.plan, facts)
+    plan = _there(command.plan, facts, command.project)
     events: list[Event] = []
     if command.active is not None:
         events += _switched(plan, active=command.active, by=command.by, now=now)
@@ -102,8 +102,8 @@ def _changed(before: PlanSettings, command: ChangePlan) -> PlanSettings:
     )
 
 
-def _there(id_: str, facts: Facts) -> PlanFacts:
+def _there(id_: str, facts: Facts, project: str = "") -> PlanFacts:
     plan = facts.plans.get(id_)
-    if plan is None:
+    if plan is None or project not in ("", plan.project):
         raise UnknownId(f"there is no plan {id_}", hint="`raykqi plan find` lists what there is.")
     return plan

@@ -132,6 +132,8 @@ def _(command: LoseRuns, facts: Facts, now: datetime, ids: IdMaker) -> list[Even
 @decide.register
 def _(command: ReuseRun, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
     run, source = _there(command.run, facts), _there(command.source, facts)
+    if source.project != run.project:
+        raise Conflict(f"run {source.id} is of another project", hint="Run it.")
     if run.status != "waiting":
         raise Conflict(f"run {run.id} is {run.status}", hint="Only runs that wait can take outputs of others.")
     trees = {output.name: output.tree for output in source.outputs if output.status == "done"}
@@ -145,7 +147,7 @@ def _(command: ReuseRun, facts: Facts, now: datetime, ids: IdMaker) -> list[Even
 
 @decide.register
 def _(command: StopRuns, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
-    runs = [_there(id_, facts) for id_ in dict.fromkeys(command.runs)]
+    runs = [_there(id_, facts, command.project) for id_ in dict.fromkeys(command.runs)]
     for run in runs:
         _require_stoppable(run, fail=command.fail)
     events: list[Event] = []
@@ -164,7 +166,7 @@ def _(command: StopRuns, facts: Facts, now: datetime, ids: IdMaker) -> list[Even
 
 @decide.register
 def _(command: RetryRuns, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
-    runs = [_there(id_, facts) for id_ in dict.fromkeys(command.runs)]
+    runs = [_there(id_, facts, command.project) for id_ in dict.fromkeys(command.runs)]
     for run in runs:
         _require_retriable(run)
     events: list[Event] = []
@@ -180,7 +182,7 @@ def _(command: RetryRuns, facts: Facts, now: datetime, ids: IdMaker) -> list[Eve
 
 @decide.register
 def _(command: RemoveRuns, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
-    runs = [_there(id_, facts) for id_ in dict.fromkeys(command.runs)]
+    runs = [_there(id_, facts, command.project) for id_ in dict.fromkeys(command.runs)]
     together = {run.id for run in runs}
     for run in runs:
         if run.status not in ENDED:
@@ -282,9 +284,9 @@ def _end(run: RunFacts, status: RunStatus, facts: Facts) -> None:
             data.status = "done" if status == "done" else "failed"
 
 
-def _there(id_: str, facts: Facts) -> RunFacts:
+def _there(id_: str, facts: Facts, project: str = "") -> RunFacts:
     run = facts.runs.get(id_)
-    if run is None or run.status == "invalidated":
+    if run is None or run.status == "invalidated" or project not in ("", run.project):
         raise UnknownId(f"there is no run {id_}", hint="`raykqi run find` lists what there is.")
     return run
 

@@ -48,6 +48,7 @@ class ChangePlan(msgspec.Struct, frozen=True):
     add_annotations: tuple[tuple[str, str], ...] = ()
     remove_annotations: tuple[tuple[str, str], ...] = ()
     remove_annotation_keys: tuple[str, ...] = ()
+    project: str = ""
 
 
 class HoldPlan(msgspec.Struct, frozen=True):
@@ -123,6 +124,7 @@ class StopRuns(msgspec.Struct, frozen=True):
     by: str
     runs: tuple[str, ...]
     fail: bool = False
+    project: str = ""
 
 
 def conclude(by: str, report: Ended | Lost) -> EndRun | LoseRun:
@@ -135,12 +137,14 @@ def conclude(by: str, report: Ended | Lost) -> EndRun | LoseRun:
 class RetryRuns(msgspec.Struct, frozen=True):
     by: str
     runs: tuple[str, ...]
+    project: str = ""
 
 
 class RemoveRuns(msgspec.Struct, frozen=True):
     by: str
     runs: tuple[str, ...]
     reason: str = ""
+    project: str = ""
 
 
 RunCommand = (

@@ -22,15 +22,15 @@ __all__ = ["capture_code", "code_folder"]
 LEFT_OUT = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".venv", ".raykqi", ".mypy_cache", ".pytest_cache")
 
 
-def capture_code(draft: Draft, parts: Parts, upload: Upload) -> Code | None:
-    """Push what the draft names, unless data with the same content is there already."""
+def capture_code(draft: Draft, parts: Parts, upload: Upload, project: str) -> Code | None:
+    """Push what the draft names, unless data of the project with the same content is there already."""
     if not draft.source:
         return None
     with code_folder(draft) as (folder, source):
         tree = upload.store_only(folder)
         controller: Controller = parts.controller
         controller.refresh()
-        data = parts.keeper.sound(lambda: code_with_tree(parts.keeper.index, tree.hash))
+        data = parts.keeper.sound(lambda: code_with_tree(parts.keeper.index, tree.hash, project=project))
         if not data:
             data = upload.push_code(
                 folder, source or draft.definition.function.partition(":")[0] or draft.definition.title

@@ -120,13 +120,19 @@ class PlanVerbs(Inside):
 
     def plan_page(self, query: PlanQuery, *, limit: int = 50, cursor: str = "") -> PlanPage:
         """One page; its `next_cursor` asks for the next, and is empty at the end."""
-        return self._read(lambda: plan_queries.find_plans(self._keeper.index, query, limit=limit, cursor=cursor))
+        own = msgspec.structs.replace(query, project=self._project)
+        return self._read(lambda: plan_queries.find_plans(self._keeper.index, own, limit=limit, cursor=cursor))
 
     def plan(self, plan: str | Plan) -> Plan:
         """One plan, by its id, the beginning of one, or its name (the newest that has it)."""
         named = plan.id if isinstance(plan, Plan) else plan
-        index = self._keeper.index
-        return self._read(lambda: plan_queries.get_plan(index, plan_queries.resolve_plan(index, named)))
+        index, project = self._keeper.index, self._project
+
+        def read() -> Plan:
+            whole = plan_queries.resolve_plan(index, named, project=project)
+            return plan_queries.get_plan(index, whole, project=project)
+
+        return self._read(read)
 
     def activate(self, plan: str | Plan) -> Plan:
         """Let its runs start."""
@@ -179,7 +185,7 @@ class PlanVerbs(Inside):
         from raykqi.catalog.reasons import plan_flow
 
         start = self.plan(plan).id if plan else ""
-        return self._read(lambda: plan_flow(self._keeper.index, start))
+        return self._read(lambda: plan_flow(self._keeper.index, start, project=self._project))
 
     def preview_tag(
         self,
@@ -201,13 +207,14 @@ class PlanVerbs(Inside):
 
         def read() -> list[tuple[str, str]]:
             whole = self._resolve(data)
-            return plan_queries.matched_by(self._keeper.index, [whole]).get(whole, [])
+            return plan_queries.matched_by(self._keeper.index, [whole], project=self._project).get(whole, [])
 
         return self._read(read)
 
     def _change(self, plan: str | Plan, **changes: object) -> Plan:
         if isinstance(plan, str):
-            alike = self._read(lambda: plan_queries.named_plans(self._keeper.index, plan, active=True))
+            index, project = self._keeper.index, self._project
+            alike = self._read(lambda: plan_queries.named_plans(index, plan, project=project, active=True))
             if len(alike) > 1:
                 raise AmbiguousId(
                     f"{len(alike)} active plans are called {plan!r}: {', '.join(alike)}",
@@ -215,7 +222,8 @@ class PlanVerbs(Inside):
                     hint="Name the one that you mean by its id.",
                 )
         id_ = self.plan(plan).id
-        self._controller.submit(ChangePlan(self._settings.user, id_, **changes))  # type: ignore[arg-type]
+        command = ChangePlan(self._settings.user, id_, project=self._project, **changes)  # type: ignore[arg-type]
+        self._controller.submit(command)
         return self.plan(id_)
 
     def _apply_command(self, draft: Draft, *, replace: bool) -> ApplyPlan:
@@ -226,9 +234,9 @@ class PlanVerbs(Inside):
                 f"{draft.origin or 'the plan'}: {', '.join(draft.missing)} has no value",
                 hint=f"Give it: `--param {draft.missing[0]}=…`, or params= in Python.",
             )
-        code = capture_code(draft, self._parts, self._upload(None))
+        code = capture_code(draft, self._parts, self._upload(None), self._project)
         definition = msgspec.structs.replace(draft.definition, code=code)
-        return ApplyPlan(self._settings.user, definition, draft.settings, replaces=replace)
+        return ApplyPlan(self._settings.user, definition, draft.settings, replace, self._project)
 
     def _equivalent(self, command: ApplyPlan) -> Plan | None:
         from raykqi.catalog.run_facts import plans_with

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from raykqi.catalog import plan_queries, queries, run_queries
 from raykqi.domain.beat import Beat, BeatFile
 from raykqi.domain.data import Named
@@ -92,16 +94,19 @@ class RunVerbs(Inside):
             statuses=statuses,
             since=instant_of(since),
             until=instant_of(until),
+            project=self._project,
             oldest_first=oldest_first,
         )
 
     def run_page(self, query: RunQuery, *, limit: int = 50, cursor: str = "") -> RunPage:
         """One page; its `next_cursor` asks for the next, and is empty at the end."""
-        return self._read(lambda: run_queries.find_runs(self._keeper.index, query, limit=limit, cursor=cursor))
+        own = msgspec.structs.replace(query, project=self._project)
+        return self._read(lambda: run_queries.find_runs(self._keeper.index, own, limit=limit, cursor=cursor))
 
     def count_runs(self, query: RunQuery) -> int:
         """How many runs there are."""
-        return self._read(lambda: run_queries.count_runs(self._keeper.index, query))
+        own = msgspec.structs.replace(query, project=self._project)
+        return self._read(lambda: run_queries.count_runs(self._keeper.index, own))
 
     def count_by_status(
         self, *statuses: RunStatus, plan: str | Plan | Iterable[str | Plan] = (), since: datetime | str | None = None
@@ -113,12 +118,12 @@ class RunVerbs(Inside):
     def statuses(self, runs: NamedRun | Sequence[NamedRun]) -> dict[str, str]:
         """How far these runs have come, by their ids."""
         ids = self._whole_runs(runs)
-        return self._read(lambda: run_queries.statuses_of(self._keeper.index, ids))
+        return self._statuses(ids)
 
     def run(self, run: NamedRun) -> Run:
         """Everything known about one run."""
-        index = self._keeper.index
-        return self._read(lambda: run_queries.get_runs(index, [self._whole_run(run)])[0])
+        index, project = self._keeper.index, self._project
+        return self._read(lambda: run_queries.get_runs(index, [self._whole_run(run)], project=project)[0])
 
     def beat(self, run: NamedRun) -> Beat | None:
         """How the current attempt is doing: phase, progress, usage, the files it has written. None before it began."""
@@ -178,19 +183,19 @@ class RunVerbs(Inside):
     def stop(self, runs: NamedRun | Sequence[NamedRun], *, fail: bool = False) -> list[Run]:
         """End them; what they have made so far counts as done, unless they shall `fail`."""
         ids = self._whole_runs(runs)
-        self._controller.submit(StopRuns(self._settings.user, ids, fail))
+        self._controller.submit(StopRuns(self._settings.user, ids, fail, self._project))
         return self._runs(ids)
 
     def retry(self, runs: NamedRun | Sequence[NamedRun]) -> list[Run]:
         """Run them again, on the same data; what they had made gives way to what comes."""
         ids = self._whole_runs(runs)
-        self._controller.submit(RetryRuns(self._settings.user, ids))
+        self._controller.submit(RetryRuns(self._settings.user, ids, self._project))
         return self._runs(ids)
 
     def remove_runs(self, runs: NamedRun | Sequence[NamedRun], reason: str = "") -> list[str]:
         """Remove what they made. Their assignments never run again; lineage keeps tombstones. Their ids."""
         ids = self._whole_runs(runs)
-        self._controller.submit(RemoveRuns(self._settings.user, ids, check_text(reason, "reason")))
+        self._controller.submit(RemoveRuns(self._settings.user, ids, check_text(reason, "reason"), self._project))
         for id_ in ids:
             self._store.delete([found.key for found in self._store.list(f"logs/{id_}/")])
         return list(ids)
@@ -222,8 +227,7 @@ class RunVerbs(Inside):
                     open_query = RunQuery(statuses=("waiting", "ready", *LIVE))
                     left = self.count_runs(open_query)
                 else:
-                    found = self._read(lambda: run_queries.statuses_of(self._keeper.index, ids))
-                    left = sum(status not in wanted for status in found.values())
+                    left = sum(status not in wanted for status in self._statuses(ids).values())
                 if not left:
                     return self._runs(ids) if ids is not None else []
                 if tick:
@@ -235,8 +239,7 @@ class RunVerbs(Inside):
 
     def _refuse_to_wait_for(self, ids: Sequence[str]) -> None:
         """A run whose plan is switched off would be waited for without end."""
-        index = self._keeper.index
-        for id_, status in self._read(lambda: run_queries.statuses_of(index, ids)).items():
+        for id_, status in self._statuses(ids).items():
             if status == "deactivated":
                 (run,) = self._runs([id_])
                 raise Conflict(
@@ -338,16 +341,21 @@ class RunVerbs(Inside):
         """A name means all plans that have it: the repaired one and the one before."""
         if isinstance(plan, Plan):
             return [plan.id]
-        index = self._keeper.index
-        return plan_queries.named_plans(index, plan) or [plan_queries.resolve_plan(index, plan)]
+        index, project = self._keeper.index, self._project
+        named = plan_queries.named_plans(index, plan, project=project)
+        return named or [plan_queries.resolve_plan(index, plan, project=project)]
 
     def _runs(self, ids: Sequence[str]) -> list[Run]:
-        return self._read(lambda: run_queries.get_runs(self._keeper.index, ids))
+        return self._read(lambda: run_queries.get_runs(self._keeper.index, ids, project=self._project))
+
+    def _statuses(self, ids: Sequence[str]) -> dict[str, str]:
+        return self._read(lambda: run_queries.statuses_of(self._keeper.index, ids, project=self._project))
 
     def _whole_run(self, run: NamedRun) -> str:
         if isinstance(run, Run):
             return run.id
-        return run if is_id(run) else queries.resolve_run(self._keeper.index, run)
+        # Whether a whole id is there, and in this project, whatever asks next says.
+        return run if is_id(run) else queries.resolve_run(self._keeper.index, run, project=self._project)
 
     def _whole_runs(self, runs: NamedRun | Sequence[NamedRun]) -> tuple[str, ...]:
         named = [runs] if isinstance(runs, NamedRun) else list(runs)

@@ -10,14 +10,18 @@ import atexit
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from raykqi.catalog import queries
 from raykqi.domain.data import Data, DataQuery, Named, Page, TagChange, TagCount, id_of
 from raykqi.domain.events import DataPurged, DataRemoved, RunInput, TagsChanged
+from raykqi.domain.ids import is_id
 from raykqi.domain.tags import check_tags, instant_of, parse_query_tag, parse_tags
 from raykqi.domain.text import check_name, check_text
 from raykqi.engine.commands import Purge, Remove
@@ -25,12 +29,13 @@ from raykqi.errors import Conflict, Damaged, DataGone, InvalidInput, InvalidQuer
 from raykqi.opening import Parts
 from raykqi.settings import Settings
 from raykqi.storage.progress import Progress, SilentProgress
+from raykqi.workspace.inside import Inside
+from raykqi.workspace.lineage_verbs import LineageVerbs
 from raykqi.workspace.plan_verbs import PlanVerbs
 from raykqi.workspace.run_verbs import RunVerbs
 
 if TYPE_CHECKING:
-    from raykqi.catalog.lineage import LineageReader, Way
-    from raykqi.domain.lineage import Ancestries, Lineage
+    from raykqi.catalog.lineage import LineageReader
     from raykqi.domain.tree import Entry
     from raykqi.domain.upkeep import Collection, Finding, Report
     from raykqi.storage.materialise import Materialised
@@ -42,11 +47,11 @@ PAGE = 1_000
 _still_open: weakref.WeakSet[Workspace] = weakref.WeakSet()
 
 
-class Workspace(PlanVerbs, RunVerbs):
+class Workspace(LineageVerbs, PlanVerbs, RunVerbs):
     """Open it with `raykqi.open(url)`; close it, or use it in a `with` block. Safe to use from many threads."""
 
-    def __init__(self, parts: Parts, settings: Settings) -> None:
-        super().__init__(parts, settings)
+    def __init__(self, parts: Parts, settings: Settings, *, readable: frozenset[str] | None = None) -> None:
+        super().__init__(parts, settings, readable=readable)
         _still_open.add(self)
 
     def __repr__(self) -> str:
@@ -59,6 +64,18 @@ class Workspace(PlanVerbs, RunVerbs):
     @property
     def id(self) -> str:
         return self._description.id
+
+    @property
+    def project(self) -> str:
+        """To which everything belongs that is asked for or made here."""
+        return self._project
+
+    def acting(self, *, user: str, project: str, readable: frozenset[str] = frozenset()) -> Workspace:
+        """The same workspace in the name of `user` and in `project`; closing that closes nothing.
+
+        Beside their own, they may name whole ids of data in `readable` projects as what they made new data of.
+        """
+        return _Acting(self, replace(self._settings, user=user, project=project), readable)
 
     def close(self) -> None:
         """Finish what was begun, and give back files, locks and connections."""
@@ -186,11 +203,13 @@ class Workspace(PlanVerbs, RunVerbs):
 
     def page(self, query: DataQuery, *, limit: int = 50, cursor: str = "") -> Page:
         """One page; its `next_cursor` asks for the next, and is empty at the end."""
-        return self._read(lambda: queries.find_data(self._keeper.index, query, limit=limit, cursor=cursor))
+        own = msgspec.structs.replace(query, project=self._project)
+        return self._read(lambda: queries.find_data(self._keeper.index, own, limit=limit, cursor=cursor))
 
     def count(self, query: DataQuery) -> int:
         """How many data there are."""
-        return self._read(lambda: queries.count_data(self._keeper.index, query))
+        own = msgspec.structs.replace(query, project=self._project)
+        return self._read(lambda: queries.count_data(self._keeper.index, own))
 
     def show(self, data: Named) -> Data:
         """Everything known about one data, also when it was purged or removed."""
@@ -200,15 +219,8 @@ class Workspace(PlanVerbs, RunVerbs):
         """Every tag in use and on how many data, most used first."""
         check_text(key, "key")
         check_text(prefix, "prefix")
-        return self._read(lambda: queries.list_tags(self._keeper.index, key=key, prefix=prefix, limit=limit))
-
-    def resolve(self, prefix: Named) -> str:
-        """The whole id of the one data that begins so, else of the one run."""
-        return self._read(lambda: queries.resolve_node(self._keeper.index, id_of(prefix)))
-
-    def resolve_run(self, prefix: str) -> str:
-        """The whole id of the one run that begins so."""
-        return self._read(lambda: queries.resolve_run(self._keeper.index, prefix))
+        index, project = self._keeper.index, self._project
+        return self._read(lambda: queries.list_tags(index, key=key, prefix=prefix, project=project, limit=limit))
 
     # Changes
 
@@ -228,47 +240,13 @@ class Workspace(PlanVerbs, RunVerbs):
 
     def purge(self, data: Named | Sequence[Named], reason: str, *, dry_run: bool = False) -> list[str]:
         """Give up the bytes; record, tags and lineage stay. `gc` frees the space. The ids that were not purged yet."""
-        command = Purge(self._settings.user, self._resolve_all(data), _reason(reason))
+        command = Purge(self._settings.user, self._resolve_all(data), _reason(reason), self._project)
         return [e.data for e in self._do(command, dry_run=dry_run) if isinstance(e, DataPurged)]
 
     def remove(self, data: Named | Sequence[Named], reason: str, *, dry_run: bool = False) -> list[str]:
         """Take data out of every list; its lineage keeps a tombstone. `gc` frees the space."""
-        command = Remove(self._settings.user, self._resolve_all(data), _reason(reason))
+        command = Remove(self._settings.user, self._resolve_all(data), _reason(reason), self._project)
         return [e.data for e in self._do(command, dry_run=dry_run) if isinstance(e, DataRemoved)]
-
-    # Lineage
-
-    def lineage(
-        self,
-        node: Named,
-        *,
-        way: Way = "both",
-        depth: int | None = None,
-        siblings: bool = False,
-        as_of: datetime | str | None = None,
-    ) -> Lineage:
-        """Where a data or run came from and what came of it, `depth` generations far (all without it)."""
-        if depth is not None and depth < 1:
-            raise InvalidInput(f"a depth of {depth} shows nothing", hint="Give 1 or more, or leave it out for all.")
-        if way not in ("up", "down", "both"):
-            raise InvalidInput(f"there is no way {way!r}", hint="Choose up, down or both.")
-        whole = self.resolve(node)
-        moment = instant_of(as_of)
-        return self._read(lambda: self._lineage.around(whole, way=way, depth=depth, siblings=siblings, as_of=moment))
-
-    def path(self, ancestor: Named, descendant: Named) -> Lineage:
-        """The shortest way from one data or run to another that came of it; empty when there is none."""
-        source, target = self.resolve(ancestor), self.resolve(descendant)
-        return self._read(lambda: self._lineage.path(source, target))
-
-    def impact(self, node: Named) -> Lineage:
-        """Everything that came of a data or run."""
-        return self.lineage(node, way="down")
-
-    def compare(self, left: Named, right: Named) -> Ancestries:
-        """How the ancestries of two data or runs differ."""
-        one, other = self.resolve(left), self.resolve(right)
-        return self._read(lambda: self._lineage.compare(one, other))
 
     # Upkeep
 
@@ -323,12 +301,6 @@ class Workspace(PlanVerbs, RunVerbs):
 
     # Inside
 
-    @cached_property
-    def _lineage(self) -> LineageReader:
-        from raykqi.catalog.lineage import LineageReader
-
-        return LineageReader(self._keeper.index)
-
     def _tree(self, data: Named) -> Tree:
         from raykqi.storage.trees import read_tree
 
@@ -349,7 +321,28 @@ class Workspace(PlanVerbs, RunVerbs):
 
     def _inputs(self, inputs: Mapping[str, Named] | None) -> tuple[RunInput, ...]:
         named = {check_name(name, "input"): data for name, data in (inputs or {}).items()}
-        return tuple(RunInput(name, self.resolve_data(data)) for name, data in named.items())
+        return tuple(RunInput(name, self._input(data)) for name, data in named.items())
+
+    def _input(self, data: Named) -> str:
+        """Data of this project, or by its whole id of another one; the decision says whether that may be read."""
+        is_whole = is_id(id_of(data)) and self._readable != frozenset()
+        return id_of(data) if is_whole else self.resolve_data(data)
+
+
+class _Acting(Workspace):
+    """Made for each request: a few references."""
+
+    def __init__(self, workspace: Workspace, settings: Settings, readable: frozenset[str]) -> None:
+        Inside.__init__(self, workspace._parts, settings, readable=readable)
+        self._servers = workspace._servers
+        self._whole = workspace
+
+    def close(self) -> None:
+        """Whoever opened the workspace closes it."""
+
+    @cached_property
+    def _lineage(self) -> LineageReader:
+        return self._whole._lineage
 
 
 @atexit.register
