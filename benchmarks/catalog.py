@@ -49,9 +49,9 @@ def main(*, quick: bool) -> None:
         root = Path(name) / "workspace"
         raykqi.init(root)
         tips: list[str] = []
-        batches = _batches(count, chance, tips)
+        batches = make_batches(count, chance, tips)
         # Four fifths are there when the index is made; the rest comes in while it is in use.
-        journal = _Journal(root)
+        journal = Writer(root)
         events = journal.append(itertools.islice(batches, count * 4 // 5 // ENTRY))
         began = time.perf_counter()
         with raykqi.open(root) as workspace:
@@ -79,7 +79,7 @@ def main(*, quick: bool) -> None:
     )
 
 
-class _Journal:
+class Writer:
     """Writes entries as a controller would, without an index to slow it down."""
 
     def __init__(self, root: Path) -> None:
@@ -99,13 +99,13 @@ class _Journal:
 
 def _single_events_rate(root: Path, chance: random.Random) -> float:
     raykqi.init(root)
-    events = _Journal(root).append([event] for batch in _batches(SINGLES, chance, []) for event in batch)
+    events = Writer(root).append([event] for batch in make_batches(SINGLES, chance, []) for event in batch)
     began = time.perf_counter()
     with raykqi.open(root):
         return events / (time.perf_counter() - began)
 
 
-def _batches(count: int, chance: random.Random, tips: list[str]) -> Iterator[list[Event]]:
+def make_batches(count: int, chance: random.Random, tips: list[str]) -> Iterator[list[Event]]:
     ids, now = IdMaker(SystemClock()), datetime.now(UTC)
     made: list[str] = []
     batch: list[Event] = []
