@@ -5,6 +5,7 @@
     │   ├── InvalidTag               400  2
     │   ├── InvalidQuery             400  2
     │   ├── UnsafePath               400  2   a path that would leave its tree or target
+    │   ├── TooSlow                  408  2   a body that stopped coming
     │   └── TooLarge                 413  2   a body, file or archive beyond the limit
     ├── NotFound                     404  3   an id, path or workspace that is not there
     │   ├── UnknownId                404  3
@@ -20,6 +21,7 @@
     │   ├── PlanCycle                409  4   the outputs of a plan would come back to its inputs
     │   ├── StaleAttempt             409  4   a result of an attempt that was given up
     │   ├── UploadStale              409  4   a collection ran since the upload began; upload again
+    │   ├── UploadGap                409  4   bytes that do not follow those that came before
     │   ├── PreconditionFailed       412  4   it was changed by somebody else since it was read
     │   └── QuotaExceeded            409  4   the project would hold more than it may
     ├── AccessError                  403  8
@@ -80,9 +82,11 @@ __all__ = [
     "TargetNotEmpty",
     "TooLarge",
     "TooManyRequests",
+    "TooSlow",
     "Unauthenticated",
     "UnknownId",
     "UnsafePath",
+    "UploadGap",
     "UploadStale",
     "VersionMismatch",
     "WorkspaceExists",
@@ -122,6 +126,10 @@ class InvalidQuery(InvalidInput):
 
 class UnsafePath(InvalidInput):
     pass
+
+
+class TooSlow(InvalidInput):
+    status = 408
 
 
 class TooLarge(InvalidInput):
@@ -188,6 +196,14 @@ class StaleAttempt(Conflict):
 
 class UploadStale(Conflict):
     pass
+
+
+class UploadGap(Conflict):
+    """`expected` is the offset from which to go on."""
+
+    def __init__(self, message: str, *, expected: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.expected = expected
 
 
 class PreconditionFailed(Conflict):

@@ -14,7 +14,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["sweep_folder", "temporary_name"]
+__all__ = ["is_leftover", "sweep_folder", "temporary_name"]
 
 FOREIGN_AGE = 24 * 3600.0  # seconds after which an unfinished file of another machine is given up
 
@@ -36,7 +36,7 @@ def sweep_folder(folder: Path) -> int:
     for name in names:
         path = folder / name
         try:
-            if not _is_dead(name, path):
+            if not is_leftover(name, path):
                 continue
             path.unlink()
             removed += 1
@@ -45,7 +45,8 @@ def sweep_folder(folder: Path) -> int:
     return removed
 
 
-def _is_dead(name: str, path: Path) -> bool:
+def is_leftover(name: str, path: Path) -> bool:
+    """Whether the process that made this name is gone."""
     pid, _, rest = name.partition("-")
     start, _, rest = rest.partition("-")
     place, _, _ = rest.partition("-")
