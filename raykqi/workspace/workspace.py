@@ -324,9 +324,13 @@ class Workspace(LineageVerbs, PlanVerbs, RunVerbs):
         return tuple(RunInput(name, self._input(data)) for name, data in named.items())
 
     def _input(self, data: Named) -> str:
-        """Data of this project, or by its whole id of another one; the decision says whether that may be read."""
-        is_whole = is_id(id_of(data)) and self._readable != frozenset()
-        return id_of(data) if is_whole else self.resolve_data(data)
+        """Data of this project, or by its whole id of another one that may be read."""
+        whole, index = id_of(data), self._keeper.index
+        if not is_id(whole) or self._readable == frozenset():
+            return self.resolve_data(data)
+        (found,) = self._read(lambda: queries.get_data(index, [whole]))
+        may = self._readable is None or found.project in self._readable
+        return whole if may and found.status != "removed" else self.resolve_data(data)
 
 
 class _Acting(Workspace):

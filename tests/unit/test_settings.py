@@ -21,6 +21,7 @@ def test_without_any_variable_defaults_hold() -> None:
 def test_every_variable_is_read() -> None:
     env = {
         "RAYKQI_WORKSPACE": "s3://bucket/lab",
+        "RAYKQI_PROJECT": "lab-2",
         "RAYKQI_USER": "太郎",
         "RAYKQI_CACHE_DIR": "/cache",
         "RAYKQI_CACHE_BYTES": "0",
@@ -31,7 +32,7 @@ def test_every_variable_is_read() -> None:
     }
 
     assert Settings.from_env(env) == Settings(
-        "s3://bucket/lab", "太郎", Path("/cache"), 0, 4, 7.0, 0.0, "http://localhost:9000"
+        "s3://bucket/lab", "lab-2", "太郎", Path("/cache"), 0, 4, 7.0, 0.0, "http://localhost:9000"
     )
 
 
