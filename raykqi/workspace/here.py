@@ -26,7 +26,7 @@ def run_draft_here(
 ) -> Exit:
     """How its command ended; what it prints goes to `say`. It runs on a copy of its code, as it would on a node."""
     from raykqi.execution.here import run_here
-    from raykqi.workspace.code import code_folder
+    from raykqi.importers.code_folder import code_folder
 
     definition = draft.definition
     if draft.missing:

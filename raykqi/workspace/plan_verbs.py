@@ -35,21 +35,9 @@ class PlanVerbs(Inside):
         variables: Mapping[str, str] | None = None,
     ) -> Draft:
         """A plan file, a decorated function or a draft as a draft, with every rule checked."""
-        from raykqi.importers.checking import checked
-        from raykqi.importers.draft import Draft
-        from raykqi.importers.functions import PlanFunction
-        from raykqi.importers.params import with_params
-        from raykqi.importers.planfile import read_plan
+        from raykqi.importers.drafting import draft_of
 
-        if isinstance(plan, PlanFunction):
-            return plan.draft(params=params)
-        if isinstance(plan, Draft):
-            return with_params(checked(plan), params or {})
-        if isinstance(plan, str | Path):
-            return read_plan(plan, params=params, variables=variables)
-        raise InvalidInput(
-            f"{plan!r} is no plan", hint="Give a plan file, or a function that @raykqi.plan was put before."
-        )
+        return draft_of(plan, params=params, variables=variables)
 
     def apply(
         self,
