@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from raykqi.catalog.deeds import note_deed
 from raykqi.catalog.folding import Fold, fold
 from raykqi.catalog.ports import Candidate
 from raykqi.catalog.rounds import Born
@@ -89,6 +90,7 @@ def _(event: ObjectsCondemned, state: Fold) -> None:
 def _(event: ObjectsCollected, state: Fold) -> None:
     state.round.collected.append(event.generation)
     state.generation += 1
+    note_deed(event, state, "", f"collection {event.generation}", f"{event.bytes} bytes")
 
 
 def _bury(event: DataPurged | DataRemoved, kind: str, state: Fold) -> None:

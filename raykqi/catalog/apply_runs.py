@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from raykqi.catalog.apply_data import bury
+from raykqi.catalog.deeds import note_plan_deed, note_run_deed
 from raykqi.catalog.folding import Fold, fold
 from raykqi.catalog.ports import Port
 from raykqi.catalog.rounds import Born
@@ -29,6 +30,9 @@ from raykqi.domain.plan import PlanInput, PlanOutput, PlanSettings
 from raykqi.domain.tags import Tag
 
 __all__ = []
+
+SYSTEM = "raykqi"  # who ends runs that nobody stops
+GIVEN_UP = 253  # the exit code of runs that a user has stopped before they began, or made fail
 
 
 @fold.register
@@ -78,6 +82,7 @@ def _(event: PlanChanged, state: Fold) -> None:
         pending_limit=settings.limits.pending,
         settings=msgspec.json.encode(settings).decode(),
     )
+    note_plan_deed(event, state, event.plan, active=settings.active)
 
 
 @fold.register
@@ -120,6 +125,8 @@ def _(event: RunsMoved, state: Fold) -> None:
         if event.status == "running":
             changed |= {"started": event.at, "node": event.node}
         state.round.run_changes.note(attempt.run, **changed)
+        if event.stopping:
+            note_run_deed(event, state, "run.stopped", attempt.run, event.stopping)
 
 
 @fold.register
@@ -159,6 +166,8 @@ def _(event: RunEnded, state: Fold) -> None:
         **({"node": event.node} if event.node else {}),
         **({"started": event.started} if event.started else {}),
     )
+    if event.exit.code == GIVEN_UP and event.by != SYSTEM:
+        note_run_deed(event, state, "run.stopped", event.run, "fail")
     if event.status == "done":
         into.became_done.update(stored.data for stored in event.stored)
     for stored in event.stored:
@@ -176,6 +185,7 @@ def _(event: RunRetried, state: Fold) -> None:
         status=event.status, updated=event.at, tries=0, stopping="", started=None, ended=None, exit_code=None,
         exit_message="", reason="", after=None, usage=None, node="", reused_from="",
     )  # fmt: skip
+    note_run_deed(event, state, "run.retried", event.run)
     for old in event.replaced:
         bury(old, "removed", event.at, event.by, f"run {event.run} was retried", state)
     for number, output in _new_data(event.outputs, event.at, event.by, state):
@@ -187,6 +197,7 @@ def _(event: RunRetried, state: Fold) -> None:
 @fold.register
 def _(event: RunRemoved, state: Fold) -> None:
     state.round.run_changes.note(event.run, status="invalidated", updated=event.at)
+    note_run_deed(event, state, "run.removed", event.run, event.reason)
     for data in event.outputs:
         bury(data, "removed", event.at, event.by, event.reason, state)
 

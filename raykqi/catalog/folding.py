@@ -28,7 +28,7 @@ class Fold:
     ) -> None:
         self.runs, self.data, self.generation = position.runs, position.data, position.generation
         self.plans, self.ports = position.plans, position.ports
-        self.last_id = position.last_id
+        self.deeds, self.last_id = position.deeds, position.last_id
         self.round = Round()
         self._connection = connection
         self.memory = memory
@@ -75,6 +75,7 @@ class Fold:
             "data": self.data,
             "plans": self.plans,
             "ports": self.ports,
+            "deeds": self.deeds,
             "generation": self.generation,
             "last_id": self.last_id,
         }

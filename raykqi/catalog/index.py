@@ -27,7 +27,7 @@ __all__ = ["START_HASH", "Connection", "Index", "IndexDamaged", "Position", "utc
 log = logging.getLogger(__name__)
 
 # Postings hold DuckDB's own hash, which may differ between its versions.
-INDEX_FORMAT = f"2/{duckdb.__version__}"
+INDEX_FORMAT = f"3/{duckdb.__version__}"
 Connection = duckdb.DuckDBPyConnection
 START_HASH = "0" * 64
 SLOTS = 16
@@ -46,6 +46,12 @@ _DISPOSABLE = (
     "plan_port",
     "plan_tag",
     "matched",
+    "project",
+    "member",
+    "user_account",
+    "token",
+    "deed",
+    "answered",
 )
 _OUR_MISTAKES = (
     duckdb.ResourceInUseException,
@@ -72,6 +78,7 @@ class Position(msgspec.Struct, frozen=True):
     data: int = 0
     plans: int = 0
     ports: int = 0
+    deeds: int = 0
     last_id: str = ""
 
 

@@ -13,12 +13,15 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
+from raykqi.catalog.access_steps import ACCESS_STEPS
 from raykqi.catalog.changes import Changes
+from raykqi.catalog.deeds import Deeds
 from raykqi.catalog.handing import Handed, run_statements
 from raykqi.catalog.matched import match_data, match_ports
 from raykqi.catalog.memory import Memory
 from raykqi.catalog.ports import Candidate, Port
 from raykqi.catalog.rows import TEXT, TIME, WHOLE, YES, FirstTags, Rows, schema
+from raykqi.catalog.steps import Steps
 from raykqi.domain.tags import Tag
 from raykqi.errors import Damaged
 
@@ -124,6 +127,7 @@ class Round:
         self.new_ports: list[Port] = []
         self.run_numbers: dict[str, int] = {}  # of the runs of this round
         self.later_data: list[tuple[str, tuple[object, ...]]] = []  # for runs of other rounds: a row without the run
+        self.access, self.deeds = Steps(ACCESS_STEPS), Deeds()
         self._found = Rows(_TAG)  # of `found`, once it is complete
 
     def take_off(self, data: str, tag: Tag, at: datetime, by: str) -> None:
@@ -153,6 +157,7 @@ class Round:
         run_statements(connection, given, statements)
         for changes in (self.run_changes, self.data_changes, self.plan_changes):
             changes.write(connection)
+        self.access.write(connection)
         for generation in self.collected:
             connection.execute("DELETE FROM condemned WHERE generation = ?", [generation])
         if derived and memory.has_plans:
@@ -189,6 +194,7 @@ class Round:
         yield "new_plan", self.plans, (_INSERT_PLANS,)
         yield "new_port", self.ports, (_INSERT_PORTS,)
         yield "new_port_tag", self.port_tags, (_INSERT_PORT_TAGS,)
+        yield from self.deeds.writes()
 
     def _number(self, rows: Rows, connection: duckdb.DuckDBPyConnection, memory: Memory) -> None:
         """The ids in the first column into numbers, those of this round without asking the index."""

@@ -29,6 +29,12 @@ _ORDER = {
     "plan": "number",
     "plan_port": "number",
     "plan_tag": "port, key, value",
+    "project": "name",
+    "member": "project, account",
+    "user_account": "name",
+    "token": "id",
+    "deed": "number",
+    "answered": "moment, author, key",
 }
 
 

@@ -162,8 +162,80 @@ class PlanTag(Table, table=True):
     value: str = Field(primary_key=True)
 
 
+class Project(Table, table=True):
+    """The default project is there without a row, until something of it is changed. `quota` is JSON."""
+
+    __tablename__ = "project"
+    name: str = Field(primary_key=True)
+    title: str
+    quota: str
+    created: datetime | None = Field(default=None, sa_column=Column(DateTime, nullable=True))
+    creator: str
+
+
+class Member(Table, table=True):
+    __tablename__ = "member"
+    project: str = Field(primary_key=True)
+    account: str = Field(primary_key=True)
+    role: str
+
+
+class UserAccount(Table, table=True):
+    """`password` is a hash, or empty."""
+
+    __tablename__ = "user_account"
+    name: str = Field(primary_key=True)
+    title: str
+    is_admin: bool
+    is_disabled: bool
+    password: str
+    created: datetime = Field(sa_column=Column(DateTime, nullable=False))
+
+
+class Token(Table, table=True):
+    """`digest` is the hash of its secret."""
+
+    __tablename__ = "token"
+    id: str = Field(primary_key=True)
+    account: str
+    name: str
+    digest: str
+    created: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    expires: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    project: str
+    role: str
+    revoked: datetime | None = Field(default=None, sa_column=Column(DateTime, nullable=True))
+
+
+class Deed(Table, table=True):
+    """Who did what, as far as no other table tells it."""
+
+    __tablename__ = "deed"
+    number: int = Field(sa_column=_number(key=True))
+    moment: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    author: str
+    project: str
+    action: str
+    subject: str
+    detail: str
+
+
+class Answered(Table, table=True):
+    """What requests with a key of their own came to; `subjects` is JSON."""
+
+    __tablename__ = "answered"
+    moment: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    author: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    fingerprint: str
+    subjects: str
+    project: str
+    entry: int = Field(sa_column=_number())
+
+
 TABLES: tuple[type[Table], ...] = (
     Meta, Run, RunInput, Data, Tag, TagPast, Tombstone, Condemned, Plan, PlanPort, PlanTag,
+    Project, Member, UserAccount, Token, Deed, Answered,
 )  # fmt: skip
 
 

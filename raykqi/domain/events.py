@@ -11,6 +11,20 @@ from datetime import datetime
 
 import msgspec
 
+from raykqi.domain.access_events import (
+    AccessEvent,
+    MemberRemoved,
+    MemberSet,
+    ProjectChanged,
+    ProjectMade,
+    ProjectRemoved,
+    RequestAnswered,
+    TokenIssued,
+    TokenRevoked,
+    UserAdded,
+    UserChanged,
+    UserRemoved,
+)
 from raykqi.domain.data import TreeRef
 from raykqi.domain.order import Attempt, Stored
 from raykqi.domain.plan import Definition, PlanSettings
@@ -22,12 +36,18 @@ __all__ = [
     "DataPurged",
     "DataRemoved",
     "Event",
+    "MemberRemoved",
+    "MemberSet",
     "NewData",
     "ObjectsCollected",
     "ObjectsCondemned",
     "PlanApplied",
     "PlanChanged",
     "PlanHeld",
+    "ProjectChanged",
+    "ProjectMade",
+    "ProjectRemoved",
+    "RequestAnswered",
     "RunCreated",
     "RunEnded",
     "RunHeld",
@@ -39,6 +59,11 @@ __all__ = [
     "RunsMoved",
     "RunsRequeued",
     "TagsChanged",
+    "TokenIssued",
+    "TokenRevoked",
+    "UserAdded",
+    "UserChanged",
+    "UserRemoved",
 ]
 
 
@@ -259,4 +284,5 @@ Event = (
     | RunEnded
     | RunRetried
     | RunRemoved
+    | AccessEvent
 )

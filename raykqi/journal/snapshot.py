@@ -24,7 +24,7 @@ from raykqi.storage.filesystem import Store
 __all__ = ["FORMAT", "Snapshot", "Table", "latest_snapshot", "list_snapshots", "read_snapshot"]
 __all__ += ["remove_older", "write_snapshot"]
 
-FORMAT = 2  # 1 knew no plans
+FORMAT = 3  # 1 knew no plans, 2 no users and projects
 SNAPSHOTS = "snapshots"
 CHUNK = 4 << 20
 

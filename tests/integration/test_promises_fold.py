@@ -89,8 +89,9 @@ def events_of(history: Sequence[tuple[Any, ...]]) -> list[Event]:
 def oracle(events: Sequence[Event]) -> Rows:
     """The tables, one event after the other; `posting` by tag instead of by hash."""
     rows: dict[str, list[tuple[Any, ...]]] = {
-        name: [] for name in ("run", "run_input", "data", "tag", "tag_past", "tombstone", "condemned", "posting")
-    }
+        name: []
+        for name in ("run", "run_input", "data", "tag", "tag_past", "tombstone", "condemned", "posting", "deed")
+    } | {name: [] for name in ("project", "member", "user_account", "token", "answered")}
     numbers: dict[str, int] = {}
     runs = 0
     for event in events:
@@ -120,6 +121,8 @@ def oracle(events: Sequence[Event]) -> Rows:
             rows["condemned"] += [(key, event.generation) for key in event.objects]
         else:
             rows["condemned"] = [row for row in rows["condemned"] if row[1] != event.generation]
+            what = ("", "objects.collected", f"collection {event.generation}", "10 bytes")
+            rows["deed"].append((len(rows["deed"]) + 1, at, by, *what))
     rows["posting"] = [(row[1], row[2], row[0]) for row in rows["tag"]]
     return {name: sorted(its, key=repr) for name, its in rows.items()}
 
