@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+import msgspec
+
 from raykqi.catalog.index import Index
 from raykqi.catalog.run_facts import PlanFacts, RunFacts
 from raykqi.domain.data import DataStatus
+from raykqi.domain.events import Event
 from raykqi.domain.run import RunStatus
 from raykqi.domain.tags import Tag
 
-__all__ = ["Consumer", "DataFacts", "Facts", "is_collecting", "load_facts"]
+__all__ = ["Answered", "Consumer", "DataFacts", "Facts", "is_collecting", "load_answered", "load_facts"]
 
 
 @dataclass
@@ -34,6 +37,16 @@ class DataFacts:
 
 
 @dataclass
+class Answered:
+    """A request that was answered: what it came to stands in the journal's `entry`, or is here still."""
+
+    fingerprint: str
+    subjects: tuple[str, ...]
+    entry: int
+    events: list[Event] | None = None
+
+
+@dataclass
 class Facts:
     """Ids that are not in `data` do not exist. Of tags only those are here that the commands ask about.
 
@@ -47,6 +60,9 @@ class Facts:
     plans: dict[str, PlanFacts] = field(default_factory=dict)
     alike: dict[str, list[str]] = field(default_factory=dict)  # digest or name → plans that have it
     flows: frozenset[frozenset[Tag]] = frozenset()  # tags of all that could come of the plan that is applied
+    entry: int = 1  # the number of the next one in the journal
+    answered: dict[tuple[str, str], Answered] = field(default_factory=dict)  # by user and key
+    etag: str = ""  # of what a command changes that expects one; it comes alone
 
 
 _DATA = """
@@ -65,6 +81,12 @@ _CONSUMERS = """
     GROUP BY ALL
 """
 
+_ANSWERED = """
+    SELECT author, key, fingerprint, subjects, entry FROM answered
+    WHERE author IN (SELECT unnest(?::VARCHAR[])) AND key IN (SELECT unnest(?::VARCHAR[])) AND moment >= ?
+    ORDER BY moment
+"""
+
 
 def load_facts(index: Index, *, data: Collection[str], keys: Collection[str], consumers: Collection[str]) -> Facts:
     """Facts on `data`: of their tags those with one of the `keys`, and consumers only for the ids named there."""
@@ -80,7 +102,20 @@ def load_facts(index: Index, *, data: Collection[str], keys: Collection[str], co
     for number, run, status, project, outputs in index.rows(_CONSUMERS, [with_consumers]) if with_consumers else ():
         found[numbers[number]].consumers.append(Consumer(run, status, frozenset(outputs or ()), project))
     condemned = frozenset(key for (key,) in index.rows("SELECT object FROM condemned"))
-    return Facts(found, position.generation, condemned)
+    return Facts(found, position.generation, condemned, entry=position.seq + 1)
+
+
+def load_answered(index: Index, requests: Collection[tuple[str, str]]) -> dict[tuple[str, str], Answered]:
+    """Which of these were answered, by user and key, and still count."""
+    from raykqi.catalog.apply_access import ANSWER_COUNTS
+
+    users, keys = [user for user, _ in requests], [key for _, key in requests]
+    since = (index.position().time - ANSWER_COUNTS).replace(tzinfo=None)
+    return {
+        (user, key): Answered(fingerprint, tuple(msgspec.json.decode(subjects, type=list[str])), entry)
+        for user, key, fingerprint, subjects, entry in index.rows(_ANSWERED, [users, keys, since])
+        if (user, key) in requests
+    }
 
 
 def is_collecting(index: Index) -> bool:

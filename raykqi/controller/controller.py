@@ -16,13 +16,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from raykqi.catalog.facts import Answered
 from raykqi.catalog.index import IndexDamaged
 from raykqi.controller.index_keeper import Advance, IndexKeeper
-from raykqi.domain.events import Event, PlanApplied
-from raykqi.domain.ids import Clock, IdMaker
-from raykqi.engine import decide_plans, decide_runs  # noqa: F401  they register their decisions
-from raykqi.engine.commands import Command, Purge, Remove
+from raykqi.controller.writer import Writer
+from raykqi.domain.events import Event, RequestAnswered
+from raykqi.domain.ids import Clock
+from raykqi.engine.commands import Command, Envelope, Purge, Remove
 from raykqi.engine.decide import decide
+from raykqi.engine.decide_envelope import answered_before, bare, request_of
 from raykqi.engine.needs import gather_facts
 from raykqi.engine.run_commands import ApplyPlan, ChangePlan, RemoveRuns, RetryRuns
 from raykqi.errors import Conflict, Fenced, RaykqiError, StorageError
@@ -38,7 +40,7 @@ BATCH = 512
 TIDY_EVERY = 256  # batches
 ALONE = (ApplyPlan, ChangePlan, RetryRuns, RemoveRuns, Purge, Remove)
 RACES = 8  # that whoever takes turns may lose one after the other
-STALE_POLL = 0.5  # another process may end the collection: nobody tells us
+Decided = tuple[Future[list[Event]], list[Event], list[Event]]  # what is new, and what is answered
 
 
 @dataclass
@@ -47,7 +49,7 @@ class _Job:
     answer: Future[list[Event]] = field(default_factory=Future)
 
 
-class Controller:
+class Controller(Writer):
     """Takes commands from any thread; its own thread commits them, so that Ctrl-C never tears a commit."""
 
     def __init__(
@@ -60,19 +62,13 @@ class Controller:
         lock_timeout: float,
         freshness: float,
     ) -> None:
-        self.keeper = keeper
+        super().__init__(keeper=keeper, clock=clock, freshness=freshness)
         self._journal = journal
         self._ownership = ownership
-        self._clock = clock
-        self._ids = IdMaker(clock)
-        self._freshness = freshness  # seconds for which the index counts as up to date
         self._lock_timeout = lock_timeout
-        self._refreshed = float("-inf")
-        self._is_current = False  # from the first catching up on
         self._epoch, self._own = 0, ""  # of the last entry that this controller wrote, and its hash
         self._fenced: Fenced | None = None
         self._closed = False
-        self._process = os.getpid()
         self._since_tidy = 0
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._postponed: _Job | None = None
@@ -81,16 +77,11 @@ class Controller:
         # Told the events of each entry that was asked for here, by the committing thread.
         self.on_commit: Callable[[Sequence[Event]], None] | None = None
         self._starting = threading.Lock()
-        self._changed = threading.Condition()
-
-    def submit(self, command: Command) -> list[Event]:
-        """Do it, durably; the events that it became."""
-        return self.submit_later(command).result()
 
     def submit_later(self, command: Command) -> Future[list[Event]]:
-        """The same without waiting: several that are submitted at once share an entry."""
         self._require_own_process()
         job = _Job(command)
+        job.answer.set_running_or_notify_cancel()  # who waits may go away, but what was submitted is done
         with self._starting:
             if self._closed:
                 raise Conflict("the workspace is closed", hint="Open it again.")
@@ -100,42 +91,7 @@ class Controller:
             self._jobs.put(job)
         return job.answer
 
-    def preview(self, command: Command) -> list[Event]:
-        """The events that the command would become now; nothing is changed."""
-        self.refresh()
-        with self.keeper.writing:
-            return self.keeper.sound(lambda: self._preview(command))
-
-    def _preview(self, command: Command) -> list[Event]:
-        with self.keeper.trying() as advance:
-            now = self._clock.now()
-            events = decide(command, gather_facts(self.keeper.index, [command]), now, self._ids)
-            return events + self._react(events, advance, now)
-
-    def refresh(self) -> None:
-        """Bring the index up to what other processes have written, unless that was just done.
-
-        A commit in progress does it itself, so nobody waits for one here.
-        """
-        self._require_own_process()
-        if not self.keeper.writing.acquire(blocking=not self._is_current):
-            return
-        try:
-            if time.monotonic() - self._refreshed >= self._freshness:
-                self._catch_up()
-        finally:
-            self.keeper.writing.release()
-
-    def wait_for_change(self, generation: int) -> None:
-        """Return when the collection that made an upload stale may have ended."""
-        with self._changed:
-            self._refreshed = float("-inf")
-            self.refresh()
-            if self.keeper.position.generation == generation:
-                self._changed.wait(timeout=STALE_POLL)
-
     def close(self) -> None:
-        """Finish what was submitted, then stop."""
         if os.getpid() != self._process:
             return
         with self._starting:
@@ -145,11 +101,6 @@ class Controller:
         if self._thread is not None:
             self._thread.join()
         self._ownership.close()
-
-    def _require_own_process(self) -> None:
-        """After a fork there is no thread that would commit, and DuckDB's own are gone as well."""
-        if os.getpid() != self._process:
-            raise Conflict("this workspace was opened in another process", hint="Open it again in this one.")
 
     def _work(self) -> None:
         while True:
@@ -169,8 +120,7 @@ class Controller:
         first = self._postponed or self._jobs.get()
         self._postponed = None
         batch = [] if first is None else [first]
-        # Some decisions look at more than what they name, so nothing else may come with them.
-        while batch and len(batch) < BATCH and not isinstance(batch[-1].command, ALONE):
+        while batch and len(batch) < BATCH and not _is_alone(batch[-1].command):
             try:
                 following = self._jobs.get_nowait()
             except queue.Empty:
@@ -178,7 +128,7 @@ class Controller:
             if following is None:
                 self._jobs.put(None)
                 break
-            if isinstance(following.command, ALONE):
+            if _is_alone(following.command):
                 self._postponed = following
                 break
             batch.append(following)
@@ -206,13 +156,13 @@ class Controller:
             raise self._fenced
         with self._ownership.held(self._lock_timeout), self.keeper.writing:
             self._catch_up()
-            decided: list[tuple[_Job, list[Event]]] = []
+            decided: list[Decided] = []
             journalled = False
             try:
                 with self.keeper.advancing() as advance:
                     now = next_time(advance.position.time, self._clock.now())
                     decided = self._decide(batch, advance, now)
-                    events = [event for _, its_events in decided for event in its_events]
+                    events = [event for _, new, _ in decided for event in new]
                     if events:
                         self._append(events, advance, now)
                         journalled = True
@@ -228,21 +178,34 @@ class Controller:
                 self.keeper.sound(self.keeper.tidy)
         with self._changed:
             self._changed.notify_all()
-        for job, its_events in decided:
-            job.answer.set_result(its_events)
+        for answer, _, its_events in decided:
+            answer.set_result(its_events)
         if self.on_commit:
-            self.on_commit([event for _, its_events in decided for event in its_events])
+            self.on_commit([event for _, new, _ in decided for event in new])
 
-    def _decide(self, batch: list[_Job], advance: Advance, now: datetime) -> list[tuple[_Job, list[Event]]]:
+    def _decide(self, batch: list[_Job], advance: Advance, now: datetime) -> list[Decided]:
         facts = gather_facts(self.keeper.index, [job.command for job in batch])
         self._ids.rise_above(advance.position.last_id)
-        decided: list[tuple[_Job, list[Event]]] = []
+        decided: list[Decided] = []
         for job in batch:
             try:
-                decided.append((job, decide(job.command, facts, now, self._ids)))
+                new = decide(job.command, facts, now, self._ids)
+                before = answered_before(job.command, facts)
+                decided.append((job.answer, new, self._remember(before, job.command) if before else new))
             except RaykqiError as error:
                 job.answer.set_exception(error)
         return decided
+
+    def _remember(self, answered: Answered, command: Command) -> list[Event]:
+        """What a request with this key came to, when it was carried out."""
+        if answered.events is None:
+            entry = next(self._journal.read(answered.entry - 1))
+            places = (place for place, event in enumerate(entry.events) if _answers(event, command))
+            end = next(places)
+            told = entry.events[end]
+            assert isinstance(told, RequestAnswered)
+            answered.events = list(entry.events[end - told.count : end])
+        return answered.events
 
     def _append(self, events: list[Event], advance: Advance, now: datetime) -> None:
         before = advance.position
@@ -262,32 +225,6 @@ class Controller:
         self._epoch, self._own = entry.epoch, entry.hash
         self._refreshed = time.monotonic()
 
-    def _react(self, events: list[Event], advance: Advance, now: datetime) -> list[Event]:
-        """Apply the events, and then what they cause."""
-        if not advance.position.plans and not any(isinstance(event, PlanApplied) for event in events):
-            advance.fold(events)
-            return []
-        from raykqi.controller.reactions import quick_reactions, reactions
-
-        quick = quick_reactions(advance.connection, advance.memory, events, now, self._ids)
-        if quick:
-            advance.fold(events, quick.cause)
-            if quick.is_enough:
-                return quick.caused
-        else:
-            advance.fold(events)
-        caused = reactions(advance.connection, advance.memory, events, now, self._ids)
-        if caused:
-            advance.fold(caused)
-        return caused
-
-    def _catch_up(self) -> None:
-        self.keeper.catch_up()
-        if not self._is_current:
-            self.keeper.tidy()
-        self._is_current = True
-        self._refreshed = time.monotonic()
-
     def _rebuild_after(self, error: Exception) -> None:
         try:
             self.keeper.rebuild()
@@ -300,3 +237,12 @@ def _fail(batch: list[_Job], error: BaseException) -> None:
     for job in batch:
         if not job.answer.done():
             job.answer.set_exception(error)
+
+
+def _is_alone(command: Command) -> bool:
+    """Some decisions look at more than what they name, so nothing else may come with them."""
+    return isinstance(bare(command), ALONE) or (isinstance(command, Envelope) and bool(command.expect))
+
+
+def _answers(event: Event, command: Command) -> bool:
+    return isinstance(event, RequestAnswered) and (event.by, event.key) == request_of(command)

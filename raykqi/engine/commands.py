@@ -19,6 +19,7 @@ __all__ = [
     "Condemn",
     "Envelope",
     "NewOutput",
+    "PlainCommand",
     "Purge",
     "RecordRun",
     "Remove",
@@ -92,10 +93,11 @@ class Envelope(msgspec.Struct, frozen=True):
     The same key of the same user with another `fingerprint` is refused; "" asks for none of it.
     """
 
-    command: Command
+    command: PlainCommand
     key: str = ""
     fingerprint: str = ""
     expect: str = ""
 
 
-Command = Envelope | RecordRun | ChangeTags | Purge | Remove | Condemn | Collected | RunCommand
+PlainCommand = RecordRun | ChangeTags | Purge | Remove | Condemn | Collected | RunCommand
+Command = PlainCommand | Envelope

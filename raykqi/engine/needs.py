@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from raykqi.catalog.facts import Facts, load_facts
+from raykqi.catalog.facts import Facts, load_answered, load_facts
 from raykqi.catalog.index import Index
 from raykqi.catalog.run_facts import load_plan_facts, load_run_facts, plans_with
-from raykqi.engine.commands import Command
+from raykqi.engine.commands import Command, Envelope
 from raykqi.engine.decide import consumers_needed, data_needed, keys_needed
+from raykqi.engine.decide_envelope import bare, request_of
+from raykqi.engine.preconditions import current_etag
 from raykqi.engine.run_commands import (
     ApplyPlan,
     ChangePlan,
@@ -29,7 +31,8 @@ __all__ = ["gather_facts"]
 
 
 def gather_facts(index: Index, commands: Sequence[Command]) -> Facts:
-    """All that the decisions on these commands ask for. At most one of them may apply a plan."""
+    """All that the decisions on these commands ask for. At most one of them may apply a plan, or expect an ETag."""
+    asked, commands = commands, [bare(command) for command in commands]
     facts = load_facts(
         index,
         data={id_ for command in commands for id_ in data_needed(command)},
@@ -48,6 +51,12 @@ def gather_facts(index: Index, commands: Sequence[Command]) -> Facts:
             queued |= set(facts.alike.get(command.definition.name, ()))
     held = {command.plan for command in commands if isinstance(command, HoldPlan)}
     facts.plans = load_plan_facts(index, plans | queued | held, with_queue=queued)
+    requests = {request for command in asked if (request := request_of(command))}
+    if requests:
+        facts.answered = load_answered(index, requests)
+    for command in asked:
+        if isinstance(command, Envelope) and command.expect:
+            facts.etag = current_etag(command.command, index)
     return facts
 
 

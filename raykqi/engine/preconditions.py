@@ -1,0 +1,41 @@
+"""The ETag of what a command would change, as the index has it now."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from raykqi.catalog import plan_queries, queries
+from raykqi.catalog.index import Index
+from raykqi.domain.etag import etag_of
+from raykqi.engine.commands import ChangeTags, Purge, Remove
+from raykqi.engine.run_commands import ChangePlan
+from raykqi.errors import InvalidInput
+
+__all__ = ["current_etag"]
+
+
+def current_etag(command: object, index: Index) -> str:
+    return etag_of(_subject(command, index))
+
+
+@singledispatch
+def _subject(command: object, index: Index) -> object:  # noqa: ARG001
+    raise InvalidInput(
+        f"{type(command).__name__} changes nothing that has an ETag", hint="Leave out the header If-Match."
+    )
+
+
+@_subject.register(ChangeTags)
+@_subject.register(Purge)
+@_subject.register(Remove)
+def _(command: ChangeTags | Purge | Remove, index: Index) -> object:
+    if len(command.data) != 1:
+        raise InvalidInput(
+            f"{len(command.data)} data have no ETag together", hint="Change them one by one, or leave out If-Match."
+        )
+    return queries.get_data(index, command.data)[0]
+
+
+@_subject.register
+def _(command: ChangePlan, index: Index) -> object:
+    return plan_queries.get_plan(index, command.plan)
