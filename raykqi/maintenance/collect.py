@@ -8,6 +8,7 @@ they need is spared. Young objects are left alone, since a push stores its bytes
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 from raykqi.catalog.queries import live_trees
 from raykqi.controller.controller import Controller
@@ -19,6 +20,7 @@ from raykqi.errors import Conflict, InvalidInput
 from raykqi.maintenance.turn import turn_to_collect
 from raykqi.storage.filesystem import ObjectInfo, Store
 from raykqi.storage.garbage import unreferenced
+from raykqi.storage.uploads import expired_uploads
 
 __all__ = ["collect"]
 
@@ -31,14 +33,18 @@ def collect(
     if grace_seconds < 0:
         raise InvalidInput(f"a grace of {grace_seconds} seconds is not possible", hint="Give 0 or more.")
     controller.refresh()
+    expired = expired_uploads(store, datetime.now(UTC), grace_seconds)
     if dry_run:
         live = keeper.sound(lambda: live_trees(keeper.index))
-        return _collection(*_unneeded(store, live, grace_seconds), dry_run=True)
+        unneeded, too_young = _unneeded(store, live, grace_seconds)
+        return _collection(expired + unneeded, too_young, dry_run=True)
+    # Nothing is ever made of these, so nobody needs to be told before they go.
+    store.delete([item.key for item in expired])
     with turn_to_collect(store, by):
         _end_earlier(store, keeper, controller, by)
         store.sweep_leftovers()
         found, young = _condemn(store, keeper, controller, by, grace_seconds)
-    return _collection(found, young, dry_run=False)
+    return _collection(expired + found, young, dry_run=False)
 
 
 def _collection(found: list[ObjectInfo], young: list[ObjectInfo], *, dry_run: bool) -> Collection:

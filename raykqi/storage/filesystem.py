@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from raykqi.domain.transfer import Presigned
 from raykqi.errors import InvalidInput, UnsafePath
 from raykqi.settings import Settings
 
@@ -111,6 +112,26 @@ class Store(ABC):
     @abstractmethod
     def local_path(self, key: str) -> Path | None:
         """Where the object's bytes lie on this machine, for stores that are a local folder; else None."""
+
+    def presign_get(
+        self,
+        key: str,
+        expires: float,  # noqa: ARG002
+        start: int = 0,
+        end: int | None = None,
+    ) -> Presigned | None:
+        """A request that reads exactly this object, or this range of it, for so many seconds; None where none can be.
+
+        The range is part of what is signed: the same URL reads nothing else of the object.
+        """
+        check_key(key)
+        check_range(start, end)
+        return None
+
+    def presign_put(self, key: str, size: int, expires: float) -> Presigned | None:  # noqa: ARG002
+        """A request that writes exactly this object, with so many bytes; None where none can be."""
+        check_key(key)
+        return None
 
     @property
     @abstractmethod

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from raykqi.domain.transfer import Presigned
 from raykqi.errors import ObjectExists, ObjectMissing, RaykqiError, StorageDenied, StorageError, StorageUnavailable
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import TEMPORARY, ObjectInfo, Store, check_key, check_range, is_key
@@ -167,6 +168,17 @@ class S3Store(Store):
         check_key(key)
         return None
 
+    def presign_get(self, key: str, expires: float, start: int = 0, end: int | None = None) -> Presigned | None:
+        check_range(start, end)
+        if start == 0 and end is None:
+            return self._presign("GET", "get_object", key, expires)
+        span = f"bytes={start}-{'' if end is None else end - 1}"
+        return self._presign("GET", "get_object", key, expires, {"Range": span}, Range=span)
+
+    def presign_put(self, key: str, size: int, expires: float) -> Presigned | None:
+        headers = {"Content-Length": str(size)}
+        return self._presign("PUT", "put_object", key, expires, headers, ContentLength=size)
+
     @property
     def creates_exclusively(self) -> bool:
         if self._exclusive is None:
@@ -205,6 +217,18 @@ class S3Store(Store):
 
     def _ask(self, operation: str, key: str, body: bytes | None = None, **parameters: Any) -> Answer:
         return self._client.run(self._client.ask_patiently(operation, key, body, **parameters))
+
+    def _presign(
+        self,
+        method: str,
+        operation: str,
+        key: str,
+        expires: float,
+        headers: dict[str, str] | None = None,
+        **parameters: Any,
+    ) -> Presigned:
+        signing = self._client.presign(operation, self._full(key), max(1, round(expires)), **parameters)
+        return Presigned(method, self._client.run(signing), headers or {})
 
     def _upload(self, full: str, parts: Callable[[], Iterable[bytes]]) -> None:
         """Parts that can be had again are sent again when the server forgot the upload."""

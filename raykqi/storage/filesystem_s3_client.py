@@ -73,6 +73,19 @@ class S3Client:
         self._bucket_seen = True
         return answer
 
+    async def presign(self, operation: str, key: str, seconds: int, **parameters: Any) -> str:
+        """A URL that makes this request with the credentials of this session. Asks no server."""
+        try:
+            client = await self._connected().set_session()
+            url: str = await client.generate_presigned_url(
+                operation, Params={"Bucket": self.place.bucket, "Key": key, **parameters}, ExpiresIn=seconds
+            )
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            raise explain(error, self.place, operation, key) from error
+        return url
+
     async def ask_patiently(self, operation: str, key: str, body: bytes | None = None, **parameters: Any) -> Answer:
         """One request, repeated while its fault may pass."""
         try:
@@ -233,6 +246,8 @@ def _connect(settings: Settings) -> s3fs.S3FileSystem:
         # Newer checksums than the signature's are refused by many servers; raykqi verifies its own hashes.
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
+        # URLs that are given away must bind their headers too, which older signatures do not.
+        "signature_version": "s3v4",
     }
     if settings.s3_endpoint:
         config["s3"] = {"addressing_style": "path"}

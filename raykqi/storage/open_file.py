@@ -7,6 +7,7 @@ back until the whole is verified, so that nobody mistakes damaged bytes for the 
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import closing
 
 from blake3 import blake3
 
@@ -17,34 +18,38 @@ from raykqi.storage.links import EndlessLink, OutsideLink, follow_links
 from raykqi.storage.reading import ObjectReader
 from raykqi.storage.trees import Entry, Tree
 
-__all__ = ["open_file"]
+__all__ = ["find_file", "open_file", "whole_file"]
 
 
 def open_file(store: Store, tree: Tree, path: str, *, settings: Settings) -> Generator[bytes, None, None]:
     """The bytes of the file at `path`; a link is followed within the tree. Errors of the path show at once."""
-    entry = _find(tree, path)
-    return _read(ObjectReader(store, settings), entry)
+    entry = find_file(tree, path)
+    return _closing(ObjectReader(store, settings), entry)
 
 
-def _read(reader: ObjectReader, entry: Entry) -> Generator[bytes, None, None]:
+def whole_file(reader: ObjectReader, entry: Entry) -> Generator[bytes, None, None]:
+    """All bytes of a file; what was given out is complete only when the iterator ends without an error."""
     hasher = blake3()
     held = b""
-    try:
-        if entry.size:
-            for piece in reader.stream(entry.object, entry.offset, entry.offset + entry.size):
-                hasher.update(piece)
-                if held:
-                    yield held
-                held = piece
-        if hasher.hexdigest() != entry.hash:
-            raise reader.damaged(entry.object, entry.path)
-        if held:
-            yield held
-    finally:
-        reader.close()
+    if entry.size:
+        for piece in reader.stream(entry.object, entry.offset, entry.offset + entry.size):
+            hasher.update(piece)
+            if held:
+                yield held
+            held = piece
+    if hasher.hexdigest() != entry.hash:
+        raise reader.damaged(entry.object, entry.path)
+    if held:
+        yield held
 
 
-def _find(tree: Tree, path: str) -> Entry:
+def _closing(reader: ObjectReader, entry: Entry) -> Generator[bytes, None, None]:
+    with closing(reader), closing(whole_file(reader, entry)) as pieces:
+        yield from pieces
+
+
+def find_file(tree: Tree, path: str) -> Entry:
+    """The file at `path`; a link is followed within the tree."""
     asked = path.removeprefix("./").rstrip("/")
     if any(part in ("", ".", "..") for part in asked.split("/")):
         raise _missing(f"the data has no {path!r}")

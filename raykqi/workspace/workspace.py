@@ -25,21 +25,22 @@ from raykqi.domain.ids import is_id
 from raykqi.domain.tags import check_tags, instant_of, parse_query_tag, parse_tags
 from raykqi.domain.text import check_name, check_text
 from raykqi.engine.commands import Purge, Remove
-from raykqi.errors import Conflict, Damaged, DataGone, InvalidInput, InvalidQuery, RaykqiError
+from raykqi.errors import Damaged, InvalidInput, InvalidQuery, RaykqiError
 from raykqi.opening import Parts
 from raykqi.settings import Settings
 from raykqi.storage.progress import Progress, SilentProgress
 from raykqi.workspace.inside import Inside
 from raykqi.workspace.lineage_verbs import LineageVerbs
+from raykqi.workspace.news import NewsVerbs
 from raykqi.workspace.plan_verbs import PlanVerbs
 from raykqi.workspace.run_verbs import RunVerbs
+from raykqi.workspace.transfer_verbs import TransferVerbs
 
 if TYPE_CHECKING:
     from raykqi.catalog.lineage import LineageReader
     from raykqi.domain.tree import Entry
     from raykqi.domain.upkeep import Collection, Finding, Report
     from raykqi.storage.materialise import Materialised
-    from raykqi.storage.trees import Tree
 
 __all__ = ["Workspace"]
 
@@ -47,7 +48,7 @@ PAGE = 1_000
 _still_open: weakref.WeakSet[Workspace] = weakref.WeakSet()
 
 
-class Workspace(LineageVerbs, PlanVerbs, RunVerbs):
+class Workspace(LineageVerbs, PlanVerbs, RunVerbs, TransferVerbs, NewsVerbs):
     """Open it with `raykqi.open(url)`; close it, or use it in a `with` block. Safe to use from many threads."""
 
     def __init__(self, parts: Parts, settings: Settings, *, readable: frozenset[str] | None = None) -> None:
@@ -132,7 +133,7 @@ class Workspace(LineageVerbs, PlanVerbs, RunVerbs):
         """Write the data, or what of it matches the patterns, to `target`; every file is verified."""
         from raykqi.storage.materialise import materialise
 
-        tree = self._tree(data)
+        tree = self.tree(data)
         return materialise(
             self._store,
             tree,
@@ -147,14 +148,14 @@ class Workspace(LineageVerbs, PlanVerbs, RunVerbs):
     def ls(self, data: Named, patterns: Iterable[str] = ()) -> list[Entry]:
         """The files, links and directories of the data."""
         wanted = tuple(patterns)
-        tree = self._tree(data)
+        tree = self.tree(data)
         return tree.glob(wanted) if wanted else list(tree)
 
     def cat(self, data: Named, path: str) -> Iterator[bytes]:
         """One file's bytes, verified, in chunks."""
         from raykqi.storage.materialise import open_file
 
-        return open_file(self._store, self._tree(data), path, settings=self._settings)
+        return open_file(self._store, self.tree(data), path, settings=self._settings)
 
     # Questions
 
@@ -300,24 +301,6 @@ class Workspace(LineageVerbs, PlanVerbs, RunVerbs):
         return examine(self._store, self._description, self._keeper, self._settings)
 
     # Inside
-
-    def _tree(self, data: Named) -> Tree:
-        from raykqi.storage.trees import read_tree
-
-        found = self.show(data)
-        if found.status in ("purged", "removed"):
-            raise DataGone(
-                f"the bytes of data {found.id} were given up: it is {found.status}",
-                hint=f"`raykqi lineage show {found.id}` says by whom and why.",
-            )
-        if not found.tree.hash:
-            raise Conflict(
-                f"data {found.id} is not made yet: its run is not done"
-                if found.status == "processing"
-                else f"data {found.id} has no content: its run {found.upstream.run} failed before it stored any",
-                hint=f"`raykqi run show {found.upstream.run}` says how far it is.",
-            )
-        return read_tree(self._store, found.tree.hash)
 
     def _inputs(self, inputs: Mapping[str, Named] | None) -> tuple[RunInput, ...]:
         named = {check_name(name, "input"): data for name, data in (inputs or {}).items()}
