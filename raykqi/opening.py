@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +12,9 @@ import msgspec
 
 from raykqi.catalog.index import Index
 from raykqi.controller.controller import Controller
+from raykqi.controller.following import FollowingController, RemoteEnd
 from raykqi.controller.index_keeper import IndexKeeper
+from raykqi.controller.writer import Writer
 from raykqi.domain.ids import Clock, IdMaker, SystemClock, is_id
 from raykqi.errors import (
     Damaged,
@@ -33,6 +36,7 @@ FORMAT = 1
 DESCRIPTION_KEY = "workspace.json"
 DEFAULT_FOLDER = ".raykqi"
 REMOTE_FRESHNESS = 1.0
+FOLLOWING_FRESHNESS = 0.5  # of a remote store: what was revoked has to be known within a second
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -47,7 +51,7 @@ class Parts(NamedTuple):
     store: Store
     description: Description
     keeper: IndexKeeper
-    controller: Controller
+    controller: Writer
 
 
 def find_workspace(settings: Settings, folder: Path) -> str:
@@ -87,37 +91,54 @@ def _require_empty(store: Store) -> None:
         )
 
 
-def open_parts(url: str, settings: Settings, *, clock: Clock | None = None, for_repair: bool = False) -> Parts:
-    """Everything that an embedded workspace is made of, with the index up to date.
+def open_parts(
+    url: str,
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    for_repair: bool = False,
+    remote: Callable[[Description], RemoteEnd] | None = None,
+) -> Parts:
+    """Everything that an open workspace is made of, with the index up to date.
 
-    `for_repair` opens it even when its journal is damaged; what needs the index then fails.
+    `for_repair` opens it even when its journal is damaged; what needs the index then fails. Without `remote` it
+    is embedded: this process commits. Else only what `remote` leads to does.
     """
+    clock = clock or SystemClock()
     with ExitStack() as undo:
         store = open_store(url, settings)
         undo.callback(store.close)
         description = _describe(store)
-        ownership = open_ownership(store, user=settings.user)
-        undo.callback(ownership.close)
-        journal = Journal(store, guard=ownership.check)
+        near = store.local_path("journal") is not None or store.url.startswith("memory:")
         index = Index(_index_directory(store, description, settings), description.id)
         undo.callback(index.close)
-        keeper = IndexKeeper(store, journal, index)
-        near = store.local_path("journal") is not None or store.url.startswith("memory:")
-        controller = Controller(
-            keeper=keeper,
-            journal=journal,
-            ownership=ownership,
-            clock=clock or SystemClock(),
-            lock_timeout=settings.lock_timeout,
-            freshness=0.0 if near else REMOTE_FRESHNESS,
-        )
+        controller: Writer
+        if remote is not None:
+            controller = FollowingController(
+                keeper=IndexKeeper(store, Journal(store), index),
+                remote=remote(description),
+                clock=clock,
+                freshness=0.0 if near else FOLLOWING_FRESHNESS,
+            )
+        else:
+            ownership = open_ownership(store, user=settings.user)
+            undo.callback(ownership.close)
+            journal = Journal(store, guard=ownership.check)
+            controller = Controller(
+                keeper=IndexKeeper(store, journal, index),
+                journal=journal,
+                ownership=ownership,
+                clock=clock,
+                lock_timeout=settings.lock_timeout,
+                freshness=0.0 if near else REMOTE_FRESHNESS,
+            )
         try:
             controller.refresh()
         except Damaged:
             if not for_repair:
                 raise
         undo.pop_all()
-    return Parts(store, description, keeper, controller)
+    return Parts(store, description, controller.keeper, controller)
 
 
 def _describe(store: Store) -> Description:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from raykqi.controller.controller import Controller
 from raykqi.controller.dispatcher import Dispatcher
 from raykqi.controller.nodes import Nodes
+from raykqi.controller.writer import Writer
 from raykqi.domain.events import Event
 from raykqi.domain.ids import SystemClock
 from raykqi.domain.resources import Resources
-from raykqi.errors import RaykqiError, WorkspaceOwned
+from raykqi.errors import Conflict, RaykqiError, WorkspaceOwned
 from raykqi.journal.ownership import Ownership
 from raykqi.journal.owning import open_dispatching
 from raykqi.opening import Parts
@@ -39,7 +41,7 @@ class Server:
         limit: Resources | None = None,
         hooks: Hooks | None = None,
     ) -> None:
-        self._controller = parts.controller
+        self._controller = _committing(parts.controller)
         self._keeper = parts.keeper
         self._seen = parts.keeper.others
         self._lock = threading.Lock()
@@ -48,7 +50,7 @@ class Server:
         with ExitStack() as undo:
             undo.callback(take_right(parts.store, settings, settings.lock_timeout).close)
             self._dispatcher = Dispatcher(
-                parts.controller, nodes, parts.store, clock=SystemClock(), limit=limit, hooks=hooks
+                self._controller, nodes, parts.store, clock=SystemClock(), limit=limit, hooks=hooks
             )
             self._controller.takes_turns = True
             self._controller.refresh()
@@ -106,6 +108,14 @@ class Server:
         self._dispatcher.heard(events)
         if self._outbox:
             self._outbox.wake()
+
+
+def _committing(controller: Writer) -> Controller:
+    if not isinstance(controller, Controller):
+        raise Conflict(
+            "this workspace only follows a controller, which runs its plans", hint="Open the workspace itself."
+        )
+    return controller
 
 
 def take_right(store: Store, settings: Settings, timeout: float) -> Ownership:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from raykqi.catalog.plan_queries import code_with_tree
-from raykqi.controller.controller import Controller
 from raykqi.controller.uploading import Upload
+from raykqi.controller.writer import Writer
 from raykqi.domain.plan import Code
 from raykqi.importers.code_folder import code_folder, code_title
 from raykqi.importers.draft import Draft
@@ -19,7 +19,7 @@ def capture_code(draft: Draft, parts: Parts, upload: Upload, project: str) -> Co
         return None
     with code_folder(draft) as (folder, source):
         tree = upload.store_only(folder)
-        controller: Controller = parts.controller
+        controller: Writer = parts.controller
         controller.refresh()
         data = parts.keeper.sound(lambda: code_with_tree(parts.keeper.index, tree.hash, project=project))
         if not data:
