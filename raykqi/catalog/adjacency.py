@@ -59,6 +59,9 @@ class _Neighbours:
 
 _DATA = "SELECT number, run FROM data WHERE number > ? AND number <= ?"
 _INPUTS = "SELECT run, data FROM run_input WHERE run > ? AND run <= ?"
+_PROJECTS = "SELECT DISTINCT project FROM run WHERE number <= ? ORDER BY project"
+_OF_PROJECT = "SELECT number, list_position(?::VARCHAR[], project)::BIGINT AS code FROM run WHERE number <= ?"
+_PROJECTS_SINCE = "SELECT number, project FROM run WHERE number > ? AND number <= ?"
 
 
 class _Arrays:
@@ -68,11 +71,20 @@ class _Arrays:
         self._maker: Numbers = np.zeros(1, dtype=np.int64)
         self._maker_since: dict[int, int] = {}
         self.inputs, self.consumers, self.outputs = _Neighbours(), _Neighbours(), _Neighbours()
+        self._codes: dict[str, int] = {}  # of projects, from 1
+        self._project: Numbers | None = None  # the code of each run; None while all are of one project
+        self._project_since: dict[int, int] = {}
 
     def fill(self, index: Index, runs: int, data: int) -> None:
         with guarded():
             made = index.cursor().execute(_DATA, [0, data]).fetchnumpy()
             taken = index.cursor().execute(_INPUTS, [0, runs]).fetchnumpy()
+            names = [str(name) for (name,) in index.rows(_PROJECTS, [runs])]
+            if len(names) > 1:
+                owned = index.cursor().execute(_OF_PROJECT, [names, runs]).fetchnumpy()
+                self._project = np.zeros(runs + 1, dtype=np.int64)
+                self._project[_whole(owned["number"])] = _whole(owned["code"])
+        self._codes = {name: place for place, name in enumerate(names, 1)}
         numbers, makers = _whole(made["number"]), _whole(made["run"])
         self._maker = np.zeros(data + 1, dtype=np.int64)
         self._maker[numbers] = makers
@@ -87,6 +99,26 @@ class _Arrays:
     def add_input(self, run: int, number: int) -> None:
         self.inputs.add(run, number)
         self.consumers.add(number, run)
+
+    def add_project(self, run: int, name: str) -> None:
+        code = self._codes.setdefault(name, len(self._codes) + 1)
+        if code != 1 or self._project is not None:
+            self._project_since[run] = code
+
+    def code_of(self, project: str) -> int:
+        """0 when nothing is of that project."""
+        return self._codes.get(project, 0)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether there is more than one project."""
+        return len(self._codes) > 1
+
+    def project(self, run: int) -> int:
+        """The code of its project."""
+        if code := self._project_since.get(run):
+            return code
+        return 1 if self._project is None or run >= len(self._project) else int(self._project[run])
 
     def maker(self, number: int) -> int:
         return int(self._maker[number]) if number < len(self._maker) else self._maker_since[number]
@@ -130,15 +162,22 @@ class Adjacency:
         data: Iterable[int] = (),
         runs: Iterable[int] = (),
         direction: Direction,
+        project: str = "default",
         depth: int = ALL,
         last_data: int = ALL,
         last_run: int = ALL,
     ) -> Reached:
         """Everything within `depth` generations of data, the start included.
 
+        Data and runs that are not of the project are met, and nothing is walked beyond them.
         Numbers above `last_data` and `last_run` are not there yet, as far as this walk can see.
         """
         arrays = self._arrays
+        own = arrays.code_of(project)
+
+        def is_foreign(run: int) -> bool:
+            return arrays.is_shared and arrays.project(run) != own
+
         frontier = [number for number in data if number <= last_data]
         seen, seen_runs = set(frontier), set()
         pending_runs = [number for number in runs if number <= last_run]
@@ -147,7 +186,8 @@ class Adjacency:
             for reached in arrays.beyond(number, direction):
                 if reached <= last_data and reached not in seen:
                     seen.add(reached)
-                    frontier.append(reached)
+                    if not is_foreign(arrays.maker(reached)):
+                        frontier.append(reached)
         generation = 1 if pending_runs else 0
         while frontier and generation < depth:
             following: list[int] = []
@@ -156,10 +196,13 @@ class Adjacency:
                     if run > last_run or run in seen_runs:
                         continue
                     seen_runs.add(run)
+                    if is_foreign(run):
+                        continue
                     for reached in arrays.beyond(run, direction):
                         if reached <= last_data and reached not in seen:
                             seen.add(reached)
-                            following.append(reached)
+                            if not is_foreign(arrays.maker(reached)):
+                                following.append(reached)
             frontier = following
             generation += 1
         cut = frozenset(
@@ -172,6 +215,11 @@ class Adjacency:
     def maker(self, number: int) -> int:
         """The run that made the data."""
         return self._arrays.maker(number)
+
+    def is_of(self, run: int, project: str) -> bool:
+        """Whether the run is of the project."""
+        arrays = self._arrays
+        return not arrays.is_shared or arrays.project(run) == arrays.code_of(project)
 
     def inputs(self, run: int) -> Sequence[int]:
         return self._arrays.inputs.of(run)
@@ -186,6 +234,9 @@ class Adjacency:
         self._merged_at = runs + data
 
     def _extend(self, runs: int, data: int) -> None:
+        # Projects first: others walk meanwhile, and take no run for their own before its project is known.
+        for run, project in self._index.rows(_PROJECTS_SINCE, [self._runs_seen, runs]):
+            self._arrays.add_project(run, project)
         for number, run in self._index.rows(_DATA, [self._data_seen, data]):
             self._arrays.add_data(number, run)
         for run, number in self._index.rows(_INPUTS, [self._runs_seen, runs]):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
 from raykqi.catalog.adjacency import ALL, Adjacency, Reached
 from raykqi.catalog.index import Index, utc
-from raykqi.domain.lineage import Ancestries, DataNode, Edge, Lineage, RunNode, Tombstone
+from raykqi.catalog.redaction import pseudonym
+from raykqi.domain.lineage import Ancestries, DataNode, Edge, Lineage, RunNode, Stub, Tombstone
 from raykqi.domain.plan import Definition
 from raykqi.domain.tags import Tag
 from raykqi.errors import UnknownId
@@ -18,9 +19,11 @@ from raykqi.errors import UnknownId
 __all__ = ["LineageReader", "Way"]
 
 Way = Literal["up", "down", "both"]
+Node = TypeVar("Node", DataNode, RunNode)
 
 _FIND = """
-    SELECT 'data', number FROM data WHERE id = ?::UUID UNION ALL SELECT 'run', number FROM run WHERE id = ?::UUID
+    SELECT 'data', number FROM data WHERE id = $id::UUID AND project = $project
+    UNION ALL SELECT 'run', number FROM run WHERE id = $id::UUID AND project = $project
 """
 _LAST = """
     SELECT (SELECT coalesce(max(number), 0) FROM data WHERE created <= $moment),
@@ -60,7 +63,10 @@ _OUTPUT_EDGES = """
 
 
 class LineageReader:
-    """Answers questions about lineage; `as_of` asks how it stood at that moment."""
+    """Answers questions about lineage; `as_of` asks how it stood at that moment.
+
+    Each is asked in a project. What touches it from others is shown as a stub, and nothing beyond that.
+    """
 
     def __init__(self, index: Index) -> None:
         self._index = index
@@ -74,9 +80,10 @@ class LineageReader:
         depth: int | None = None,
         siblings: bool = False,
         as_of: datetime | None = None,
+        project: str = "default",
     ) -> Lineage:
         """What lies `depth` generations (all without it) up or down from a data or run."""
-        kind, number = self._number(id_)
+        kind, number = self._number(id_, project)
         last_data, last_run = self._last(as_of)
         if number > (last_data if kind == "data" else last_run):
             raise UnknownId(f"{kind} {id_} was not there yet at {as_of}", hint="Ask as of a later moment.")
@@ -88,6 +95,7 @@ class LineageReader:
                 data=[number] if kind == "data" else [],
                 runs=[number] if kind == "run" else [],
                 direction=direction,
+                project=project,
                 depth=ALL if depth is None else depth,
                 last_data=last_data,
                 last_run=last_run,
@@ -96,12 +104,13 @@ class LineageReader:
             runs |= reached.runs
             cut |= reached.cut
         if siblings:
-            data |= {n for run in runs for n in (*self._adjacency.inputs(run), *self._adjacency.outputs(run))}
-        return self._read((id_,), Reached(frozenset(data), frozenset(runs), frozenset(cut)), as_of)
+            own = [run for run in runs if self._adjacency.is_of(run, project)]
+            data |= {n for run in own for n in (*self._adjacency.inputs(run), *self._adjacency.outputs(run))}
+        return self._read((id_,), Reached(frozenset(data), frozenset(runs), frozenset(cut)), as_of, project)
 
-    def path(self, ancestor: str, descendant: str) -> Lineage:
+    def path(self, ancestor: str, descendant: str, *, project: str = "default") -> Lineage:
         """The shortest way from one data or run down to another; empty when there is none."""
-        above = self.around(descendant, way="up")
+        above = self.around(descendant, way="up", project=project)
         way = set(above.path(ancestor, descendant))
         return Lineage(
             start=(ancestor, descendant),
@@ -110,9 +119,9 @@ class LineageReader:
             edges=tuple(edge for edge in above.edges if edge.source in way and edge.target in way),
         )
 
-    def compare(self, left: str, right: str) -> Ancestries:
+    def compare(self, left: str, right: str, *, project: str = "default") -> Ancestries:
         """Which ancestors two data or runs share, and which only one of them has."""
-        one, other = self.around(left, way="up"), self.around(right, way="up")
+        one, other = (self.around(id_, way="up", project=project) for id_ in (left, right))
         left_ids, right_ids = {node.id for node in one.data}, {node.id for node in other.data}
         left_runs, right_runs = {node.id for node in one.runs}, {node.id for node in other.runs}
         return Ancestries(
@@ -123,11 +132,14 @@ class LineageReader:
             shared=tuple(node for node in one.data if node.id in right_ids),
             runs_only_left=tuple(node for node in one.runs if node.id not in right_runs),
             runs_only_right=tuple(node for node in other.runs if node.id not in left_runs),
+            stubs_only_left=tuple(stub for stub in one.stubs if stub not in other.stubs),
+            stubs_only_right=tuple(stub for stub in other.stubs if stub not in one.stubs),
+            stubs_shared=tuple(stub for stub in one.stubs if stub in other.stubs),
         )
 
-    def _number(self, id_: str) -> tuple[str, int]:
+    def _number(self, id_: str, project: str) -> tuple[str, int]:
         self._adjacency.follow()
-        rows = self._index.rows(_FIND, [id_, id_])
+        rows = self._index.rows(_FIND, {"id": id_, "project": project})
         if not rows:
             raise UnknownId(f"there is no data or run {id_}", hint="`raykqi data find` lists what there is.")
         kind, number = rows[0]
@@ -139,27 +151,38 @@ class LineageReader:
         last_data, last_run = self._index.rows(_LAST, {"moment": _naive(as_of)})[0]
         return int(last_data), int(last_run)
 
-    def _read(self, start: tuple[str, ...], reached: Reached, as_of: datetime | None) -> Lineage:
+    def _read(self, start: tuple[str, ...], reached: Reached, as_of: datetime | None, project: str) -> Lineage:
         moment = _naive(as_of) if as_of else None
         numbers, runs = sorted(reached.data), sorted(reached.runs)
         run_nodes = {row[0]: _run_node(row) for row in self._index.rows(_RUNS, {"numbers": runs})}
         data_nodes = self._data_nodes(numbers, moment)
         both = {"numbers": numbers, "runs": runs}
+        data = {number: self._shown(node, "data", project) for number, node in data_nodes.items()}
+        made_by = {number: self._shown(node, "run", project) for number, node in run_nodes.items()}
+        # How another project calls its inputs is its own affair.
         edges = [
-            Edge(data_nodes[number].id, run_nodes[run].id, "input", name)
+            Edge(data[number].id, made_by[run].id, "input", "" if isinstance(made_by[run], Stub) else name)
             for run, name, number in self._index.rows(_INPUT_EDGES, both)
+            if not (isinstance(data[number], Stub) and isinstance(made_by[run], Stub))
         ] + [
-            Edge(run_nodes[run].id, data_nodes[number].id, "output", name)
+            Edge(made_by[run].id, data[number].id, "output", name)
             for run, name, number in self._index.rows(_OUTPUT_EDGES, both)
+            if not isinstance(made_by[run], Stub)
         ]
         return Lineage(
             start=start,
-            data=tuple(data_nodes.values()),
-            runs=tuple(run_nodes.values()),
+            data=tuple(node for node in data.values() if isinstance(node, DataNode)),
+            runs=tuple(node for node in made_by.values() if isinstance(node, RunNode)),
             edges=tuple(edges),
-            cut=tuple(data_nodes[number].id for number in sorted(reached.cut)),
+            cut=tuple(data[number].id for number in sorted(reached.cut)),
             as_of=as_of,
+            stubs=tuple(node for node in (*data.values(), *made_by.values()) if isinstance(node, Stub)),
         )
+
+    def _shown(self, node: Node, kind: Literal["data", "run"], project: str) -> Node | Stub:
+        if node.project == project:
+            return node
+        return Stub(pseudonym(self._index.workspace, project, node.id), kind)
 
     def _data_nodes(self, numbers: list[int], moment: datetime | None) -> dict[int, DataNode]:
         asked = {"numbers": numbers, "moment": moment}

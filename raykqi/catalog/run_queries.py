@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from raykqi.catalog.index import Index, utc
+from raykqi.catalog.redaction import pseudonym
 from raykqi.domain.ids import is_id
 from raykqi.domain.plan import BUILTIN_PLANS
 from raykqi.domain.run import Cause, Exit, Run, RunInputData, RunOutputData, RunPage, RunQuery, Usage
@@ -24,7 +25,8 @@ _COLUMNS = """
     FROM run r LEFT JOIN plan p ON p.id = r.plan
 """
 _INPUTS = """
-    SELECT i.run, i.name, d.id::VARCHAR, coalesce(o.path, '') FROM run_input i JOIN data d ON d.number = i.data
+    SELECT i.run, i.name, d.id::VARCHAR, coalesce(o.path, ''), CASE WHEN d.project <> r.project THEN r.project END
+    FROM run_input i JOIN data d ON d.number = i.data
     JOIN run r ON r.number = i.run LEFT JOIN plan p ON p.id = r.plan
     LEFT JOIN plan_port o ON o.plan = p.number AND o.kind = 'input' AND o.name = i.name
     WHERE i.run IN (SELECT unnest(?::BIGINT[])) ORDER BY i.run, o.number NULLS LAST, i.name, d.number
@@ -126,8 +128,9 @@ def _runs(index: Index, rows: Sequence[tuple[Any, ...]]) -> list[Run]:
     if not rows:
         return []
     inputs: dict[int, list[RunInputData]] = {}
-    for run, name, data, path in index.rows(_INPUTS, numbers):
-        inputs.setdefault(run, []).append(RunInputData(name, data, path))
+    for run, name, data, path, blind in index.rows(_INPUTS, numbers):
+        shown = pseudonym(index.workspace, blind, data) if blind else data
+        inputs.setdefault(run, []).append(RunInputData(name, shown, path))
     outputs: dict[int, list[RunOutputData]] = {}
     for run, name, data, path in index.rows(_OUTPUTS, numbers):
         outputs.setdefault(run, []).append(RunOutputData(name, data, path))

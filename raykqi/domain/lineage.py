@@ -12,7 +12,7 @@ from raykqi.domain.data import DataStatus, Tombstone
 from raykqi.domain.run import RunStatus
 from raykqi.domain.tags import Tag
 
-__all__ = ["Ancestries", "DataNode", "Edge", "Lineage", "RunNode", "Tombstone"]
+__all__ = ["Ancestries", "DataNode", "Edge", "Lineage", "RunNode", "Stub", "Tombstone"]
 
 
 class DataNode(msgspec.Struct, frozen=True):
@@ -46,6 +46,17 @@ class RunNode(msgspec.Struct, frozen=True):
         return self.title or self.plan
 
 
+class Stub(msgspec.Struct, frozen=True):
+    """A data or run of another project. That it is there is all that is told; `id` is no id that one could ask for."""
+
+    id: str
+    kind: Literal["data", "run"]
+
+    @property
+    def shown(self) -> str:
+        return "another project"
+
+
 class Edge(msgspec.Struct, frozen=True):
     """`input`: data → run; `output`: run → data. `name` is the input or output of the plan."""
 
@@ -64,6 +75,7 @@ class Lineage(msgspec.Struct, frozen=True):
     edges: tuple[Edge, ...]
     cut: tuple[str, ...] = ()
     as_of: datetime | None = None
+    stubs: tuple[Stub, ...] = ()
 
     def path(self, source: str, target: str) -> tuple[str, ...]:
         """The shortest way along the edges, ends included; empty when there is none."""
@@ -96,3 +108,6 @@ class Ancestries(msgspec.Struct, frozen=True):
     shared: tuple[DataNode, ...]
     runs_only_left: tuple[RunNode, ...]
     runs_only_right: tuple[RunNode, ...]
+    stubs_only_left: tuple[Stub, ...] = ()
+    stubs_only_right: tuple[Stub, ...] = ()
+    stubs_shared: tuple[Stub, ...] = ()

@@ -59,6 +59,8 @@ class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RunInputData(msgspec.Struct, frozen=True):
+    """`data` is an id, or what stands for data of another project in lineages of this one."""
+
     name: str
     data: str
     path: str = ""

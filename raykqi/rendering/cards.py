@@ -10,12 +10,12 @@ from math import ceil
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-from raykqi.domain.lineage import DataNode, RunNode
+from raykqi.domain.lineage import DataNode, RunNode, Stub
 from raykqi.domain.tags import Tag
 from raykqi.rendering.labels import is_named, other_tags, show_size, state_of, title_of
 from raykqi.rendering.text import clean, clip, em_width
 
-__all__ = ["DataCard", "RunPill", "number", "text"]
+__all__ = ["DataCard", "RunPill", "StubCard", "number", "text"]
 
 NARROWEST, WIDEST = 160.0, 276.0
 PADDING, BAR = 14.0, 4.0
@@ -103,6 +103,26 @@ class RunPill:
             '<circle class="dot" cx="20" cy="23" r="4.5"/>',
             text(33, 21, "plan", clip(node.shown, room / PLAN_SIZE) or "—"),
             text(33, 35.5, "facts", clip(self._state, room / FACTS_SIZE)),
+        ]
+
+
+class StubCard:
+    """What is of another project: that it is there, and whether it is data or a run."""
+
+    height = 46.0
+
+    def __init__(self, stub: Stub, short: str) -> None:
+        self._stub = stub
+        self._short = short
+        self.corner = 9.0 if stub.kind == "data" else RunPill.corner
+        self.width = max(120.0, ceil(len(short) * MONO_CHAR * ID_SIZE) + 1 + DOT_ROOM)
+
+    def draw(self, width: float) -> list[str]:
+        return [
+            _title(f"{self._stub.kind} of {self._stub.shown}"),
+            f'<rect class="frame" width="{number(width)}" height="46" rx="{number(self.corner)}"/>',
+            text(LEFT, 21, "plan", clip(self._stub.shown, (width - LEFT) / PLAN_SIZE)),
+            text(LEFT, 36, "id", self._short),
         ]
 
 

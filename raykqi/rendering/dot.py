@@ -38,6 +38,9 @@ def to_dot(lineage: Lineage) -> str:
         rows = [*_run_rows(run, short[run.id]), *_rest(run.id in cut)]
         colour = RUN_COLOURS[run.status]
         lines.append(_node(run.id, rows, _frame(colour, f"{colour}22", chosen=run.id in start), run.id))
+    for stub in lineage.stubs:
+        rows = [_bold(stub.shown), _small(short[stub.id], LIGHT.muted)]
+        lines.append(_node(stub.id, rows, _frame(LIGHT.muted, LIGHT.ground, chosen=False, dashed=True), stub.shown))
     known = short.keys()
     lines += [
         f"  {quoted(edge.source)} -> {quoted(edge.target)} [label={quoted(clip(edge.name, 14))}];"

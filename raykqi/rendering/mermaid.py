@@ -37,6 +37,13 @@ def to_mermaid(lineage: Lineage) -> str:
         label = _label(run.shown, f"{run.status} · {short[run.id]}", *(["…"] if run.id in cut else []))
         style = "start" if run.id in start else f"run_{run.status}"
         lines.append(f'  {names[run.id]}(["{label}"]):::{style}')
+    for stub in lineage.stubs:
+        label = _label(stub.shown, short[stub.id])
+        lines.append(
+            f'  {names[stub.id]}["{label}"]:::other'
+            if stub.kind == "data"
+            else f'  {names[stub.id]}(["{label}"]):::other'
+        )
     edges = [edge for edge in lineage.edges if edge.source in names and edge.target in names]
     for edge in edges:
         arrow = f'-->|"{escaped(edge.name, 14)}"|' if clip(edge.name, 14) else "-->"
@@ -68,6 +75,7 @@ def _classes(lineage: Lineage) -> list[str]:
     return [
         *states,
         *runs,
+        *([f"  classDef other fill:{LIGHT.ground},stroke:{LIGHT.muted},stroke-dasharray:5 4"] if lineage.stubs else []),
         f"  classDef start fill:{LIGHT.halo},stroke:{LIGHT.start},stroke-width:3px,color:{LIGHT.ink}",
     ]
 

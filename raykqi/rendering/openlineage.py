@@ -2,7 +2,8 @@
 
 A plan is a job, a run is a run, data are versions of a dataset: the name tag names the dataset, since
 consumers collapse by name, and the tree hash is its version. START carries no outputs; they come with
-the event that ends the run. What tombstones tell comes last, as events on datasets.
+the event that ends the run. What tombstones tell comes last, as events on datasets. Data of another
+project is a dataset without facets; of runs of another project only those that they took from know.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from raykqi.domain.lineage import DataNode, Edge, Lineage, RunNode
+from raykqi.domain.lineage import DataNode, Edge, Lineage, RunNode, Stub
 
 __all__ = ["to_openlineage"]
 
@@ -36,10 +37,14 @@ class _Writer:
         self._namespace = namespace
         self._producer = producer
         self._data = {node.id: node for node in lineage.data}
+        self._other = {stub.id: stub for stub in lineage.stubs}
+        self._taken: dict[str, list[str]] = {}  # of each data, the runs of other projects that took it
         self._inputs: dict[str, list[Edge]] = {}
         self._outputs: dict[str, list[Edge]] = {}
         for edge in lineage.edges:
-            if edge.kind == "input" and edge.source in self._data:
+            if edge.kind == "input" and edge.target in self._other:
+                self._taken.setdefault(edge.source, []).append(edge.target)
+            elif edge.kind == "input" and (edge.source in self._data or edge.source in self._other):
                 self._inputs.setdefault(edge.target, []).append(edge)
             elif edge.kind == "output" and edge.target in self._data:
                 self._outputs.setdefault(edge.source, []).append(edge)
@@ -49,7 +54,7 @@ class _Writer:
         for run in self._lineage.runs:
             if run.status not in BEGUN:
                 continue
-            inputs = [self._input(self._data[edge.source]) for edge in self._inputs.get(run.id, [])]
+            inputs = [self._input(self._source(edge)) for edge in self._inputs.get(run.id, [])]
             outputs = [self._output(self._data[edge.target], run) for edge in self._outputs.get(run.id, [])]
             events.append((run.created, self._run_event(run, "START", run.created, inputs, [])))
             if run.status in ENDS:
@@ -101,7 +106,12 @@ class _Writer:
             "outputs": outputs,
         }
 
-    def _input(self, node: DataNode) -> Json:
+    def _source(self, edge: Edge) -> DataNode | Stub:
+        return self._data.get(edge.source) or self._other[edge.source]
+
+    def _input(self, node: DataNode | Stub) -> Json:
+        if isinstance(node, Stub):
+            return self._dataset(node)
         statistics = self._facet("1-0-0", "InputStatisticsInputDatasetFacet", size=node.size, fileCount=node.files)
         return self._dataset(node) | {
             "facets": self._dataset_facets(node),
@@ -112,7 +122,7 @@ class _Writer:
         facets = self._dataset_facets(node)
         # A run whose inputs were left out would claim here that it had none.
         if run.id not in self._lineage.cut:
-            sources = [self._dataset(self._data[edge.source]) for edge in self._inputs.get(run.id, [])]
+            sources = [self._dataset(self._source(edge)) for edge in self._inputs.get(run.id, [])]
             facets["lineage"] = self._facet(
                 "1-0-0",
                 "LineageDatasetFacet",
@@ -122,15 +132,18 @@ class _Writer:
         statistics = self._facet("1-0-2", "OutputStatisticsOutputDatasetFacet", size=node.size, fileCount=node.files)
         return self._dataset(node) | {"facets": facets, "outputFacets": {"outputStatistics": statistics}}
 
-    def _dataset(self, node: DataNode) -> Json:
+    def _dataset(self, node: DataNode | Stub) -> Json:
         return {"namespace": self._namespace, "name": self._name(node)}
 
-    def _name(self, node: DataNode) -> str:
+    def _name(self, node: DataNode | Stub) -> str:
+        if isinstance(node, Stub):
+            return f"{node.shown}/{node.id}"
         name = next((tag.value for tag in node.tags if tag.key == "name" and tag.value), node.id)
         return f"{node.project}/{name}"
 
     def _dataset_facets(self, node: DataNode) -> Json:
-        facets = {"raykqi_data": self._own("RaykqiDataDatasetFacet", id=node.id, status=node.status)}
+        elsewhere = {"another_project": taken} if (taken := self._taken.get(node.id)) else {}
+        facets = {"raykqi_data": self._own("RaykqiDataDatasetFacet", id=node.id, status=node.status, **elsewhere)}
         if node.tree:
             facets["version"] = self._facet("1-0-1", "DatasetVersionDatasetFacet", datasetVersion=node.tree)
         if node.tags:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from raykqi.domain.lineage import Ancestries, DataNode, Lineage, RunNode
+from raykqi.domain.lineage import Ancestries, DataNode, Lineage, RunNode, Stub
 
 __all__ = ["ancestries_to_json", "to_json"]
 
@@ -21,6 +21,7 @@ def to_json(lineage: Lineage) -> Record:
         "runs": [_run(node) for node in lineage.runs],
         "edges": [msgspec.to_builtins(edge) for edge in lineage.edges],
         "cut": list(lineage.cut),
+        "stubs": [_stub(node) for node in lineage.stubs],
     }
 
 
@@ -33,12 +34,19 @@ def ancestries_to_json(ancestries: Ancestries) -> Record:
         "shared": [_data(node) for node in ancestries.shared],
         "runs_only_left": [_run(node) for node in ancestries.runs_only_left],
         "runs_only_right": [_run(node) for node in ancestries.runs_only_right],
+        "stubs_only_left": [_stub(node) for node in ancestries.stubs_only_left],
+        "stubs_only_right": [_stub(node) for node in ancestries.stubs_only_right],
+        "stubs_shared": [_stub(node) for node in ancestries.stubs_shared],
     }
 
 
 def _data(node: DataNode) -> Record:
     record: Record = msgspec.to_builtins(node)
     return record | {"tags": [str(tag) for tag in node.tags]}
+
+
+def _stub(node: Stub) -> Record:
+    return {"id": node.id, "kind": node.kind, "title": node.shown}
 
 
 def _run(node: RunNode) -> Record:

@@ -106,4 +106,5 @@ def _states() -> str:
         for state, colour in RUN_COLOURS.items()
     )
     tint = ".run .frame{fill-opacity:.1;stroke-opacity:.5}.run .dot{stroke:none}.builtin .frame{fill-opacity:.03}"
+    tint += ".other .frame{fill-opacity:0;stroke-opacity:1}"
     return f"{bars}{pills}{tint}"

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from raykqi.domain.lineage import Edge, Lineage
-from raykqi.rendering.cards import DataCard, RunPill, number, text
+from raykqi.domain.lineage import DataNode, Edge, Lineage, RunNode, Stub
+from raykqi.rendering.cards import DataCard, RunPill, StubCard, number, text
 from raykqi.rendering.labels import nodes_of, short_ids, show_day, title_of
 from raykqi.rendering.layout import Box, Layout, Point, lay_out
 from raykqi.rendering.style import stylesheet
@@ -38,7 +38,7 @@ class Picture(NamedTuple):
     lineage: Lineage
     place_of: dict[str, int]
     edges: list[Edge]
-    shapes: list[DataCard | RunPill]
+    shapes: list[DataCard | RunPill | StubCard]
     layout: Layout
 
 
@@ -76,9 +76,10 @@ def _compose(lineage: Lineage) -> Picture:
     index = {node.id: place for place, node in enumerate(nodes)}
     edges = [edge for edge in lineage.edges if edge.source in index and edge.target in index]
     brief = len(nodes) > DETAILED_NODES
-    shapes: list[DataCard | RunPill] = [DataCard(node, short[node.id], brief=brief) for node in lineage.data]
+    shapes: list[DataCard | RunPill | StubCard] = [DataCard(node, short[node.id], brief=brief) for node in lineage.data]
     shapes += [RunPill(node, short[node.id]) for node in lineage.runs]
-    boxes = [Box(shape.width, shape.height, isinstance(shape, DataCard)) for shape in shapes]
+    shapes += [StubCard(stub, short[stub.id]) for stub in lineage.stubs]
+    boxes = [Box(shape.width, shape.height, not _is_run(node)) for shape, node in zip(shapes, nodes, strict=True)]
     layout = lay_out(boxes, [(index[edge.source], index[edge.target]) for edge in edges])
     return Picture(lineage, index, edges, shapes, layout)
 
@@ -89,6 +90,8 @@ def _headings(lineage: Lineage) -> tuple[str, str]:
     more = f" and {len(lineage.start) - 3} more" if len(lineage.start) > 3 else ""
     runs = "1 run" if len(lineage.runs) == 1 else f"{len(lineage.runs):,} runs"
     facts = [f"{len(lineage.data):,} data", runs]
+    if lineage.stubs:
+        facts.append(f"{len(lineage.stubs):,} of another project")
     if lineage.cut:
         facts.append("goes on at …")
     if lineage.as_of:
@@ -127,10 +130,11 @@ def _nodes(picture: Picture) -> Iterator[str]:
     started = set(picture.lineage.start)
     for place, node in enumerate(nodes_of(picture.lineage)):
         (x, y), shape = picture.layout.places[place], picture.shapes[place]
+        status = "other" if isinstance(node, Stub) else node.status
         classes = [
-            "data" if isinstance(shape, DataCard) else "run",
-            node.status,
-            "gone" if node.status in {"purged", "removed"} else "",
+            "run" if _is_run(node) else "data",
+            status,
+            "gone" if status in {"purged", "removed", "other"} else "",
             "builtin" if getattr(node, "plan", "").startswith("raykqi#") else "",
             "start" if node.id in started else "",
         ]
@@ -138,6 +142,10 @@ def _nodes(picture: Picture) -> Iterator[str]:
             f'<g class="{" ".join(filter(None, classes))}" data-id={quoteattr(clean(node.id))} '
             f'transform="translate({number(x)} {number(y)})">{"".join(shape.draw(picture.layout.widths[place]))}</g>'
         )
+
+
+def _is_run(node: DataNode | RunNode | Stub) -> bool:
+    return node.kind == "run" if isinstance(node, Stub) else isinstance(node, RunNode)
 
 
 def _stubs(picture: Picture) -> Iterator[str]:

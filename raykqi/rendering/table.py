@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from raykqi.domain.lineage import Ancestries, DataNode, Lineage, RunNode
+from raykqi.domain.lineage import Ancestries, DataNode, Lineage, RunNode, Stub
 from raykqi.rendering.labels import nodes_of, other_tags, short_ids, state_of, title_of
 from raykqi.rendering.text import clean
 
@@ -69,10 +69,10 @@ def to_rows(lineage: Lineage) -> list[Row]:
 
 def ancestries_to_rows(ancestries: Ancestries) -> list[DifferenceRow]:
     """What only the left has, then what only the right has, then what they share."""
-    sides: tuple[tuple[Literal["left", "right", "both"], tuple[DataNode | RunNode, ...]], ...] = (
-        ("left", (*ancestries.only_left, *ancestries.runs_only_left)),
-        ("right", (*ancestries.only_right, *ancestries.runs_only_right)),
-        ("both", ancestries.shared),
+    sides: tuple[tuple[Literal["left", "right", "both"], tuple[DataNode | RunNode | Stub, ...]], ...] = (
+        ("left", (*ancestries.only_left, *ancestries.runs_only_left, *ancestries.stubs_only_left)),
+        ("right", (*ancestries.only_right, *ancestries.runs_only_right, *ancestries.stubs_only_right)),
+        ("both", (*ancestries.shared, *ancestries.stubs_shared)),
     )
     return [
         DifferenceRow(side, kind, node.id, title, state)
@@ -82,7 +82,9 @@ def ancestries_to_rows(ancestries: Ancestries) -> list[DifferenceRow]:
     ]
 
 
-def _words(node: DataNode | RunNode) -> tuple[Literal["data", "run"], str, str, tuple[str, ...]]:
+def _words(node: DataNode | RunNode | Stub) -> tuple[Literal["data", "run"], str, str, tuple[str, ...]]:
+    if isinstance(node, Stub):
+        return node.kind, node.shown, "hidden", ()
     if isinstance(node, RunNode):
         return "run", clean(node.shown), node.status, ()
     return "data", title_of(node), state_of(node), tuple(clean(str(tag)) for tag in other_tags(node))

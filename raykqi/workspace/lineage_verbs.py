@@ -35,12 +35,15 @@ class LineageVerbs(Inside):
             raise InvalidInput(f"there is no way {way!r}", hint="Choose up, down or both.")
         whole = self.resolve(node)
         moment = instant_of(as_of)
-        return self._read(lambda: self._lineage.around(whole, way=way, depth=depth, siblings=siblings, as_of=moment))
+        project = self._project
+        return self._read(
+            lambda: self._lineage.around(whole, way=way, depth=depth, siblings=siblings, as_of=moment, project=project)
+        )
 
     def path(self, ancestor: Named, descendant: Named) -> Lineage:
         """The shortest way from one data or run to another that came of it; empty when there is none."""
         source, target = self.resolve(ancestor), self.resolve(descendant)
-        return self._read(lambda: self._lineage.path(source, target))
+        return self._read(lambda: self._lineage.path(source, target, project=self._project))
 
     def impact(self, node: Named) -> Lineage:
         """Everything that came of a data or run."""
@@ -49,7 +52,7 @@ class LineageVerbs(Inside):
     def compare(self, left: Named, right: Named) -> Ancestries:
         """How the ancestries of two data or runs differ."""
         one, other = self.resolve(left), self.resolve(right)
-        return self._read(lambda: self._lineage.compare(one, other))
+        return self._read(lambda: self._lineage.compare(one, other, project=self._project))
 
     @cached_property
     def _lineage(self) -> LineageReader:
