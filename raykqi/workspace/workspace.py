@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from raykqi.catalog import queries
+from raykqi.controller.enveloping import Enveloping
 from raykqi.domain.data import Data, DataQuery, Named, Page, TagChange, TagCount, id_of
 from raykqi.domain.events import DataPurged, DataRemoved, RunInput, TagsChanged
 from raykqi.domain.ids import is_id
@@ -71,12 +72,17 @@ class Workspace(LineageVerbs, PlanVerbs, RunVerbs, TransferVerbs, NewsVerbs):
         """To which everything belongs that is asked for or made here."""
         return self._project
 
-    def acting(self, *, user: str, project: str, readable: frozenset[str] = frozenset()) -> Workspace:
+    def acting(self, *, user: str, project: str, readable: frozenset[str] | None = frozenset()) -> Workspace:
         """The same workspace in the name of `user` and in `project`; closing that closes nothing.
 
         Beside their own, they may name whole ids of data in `readable` projects as what they made new data of.
         """
-        return _Acting(self, replace(self._settings, user=user, project=project), readable)
+        return _Acting(self, self._parts, replace(self._settings, user=user, project=project), readable)
+
+    def once(self, *, key: str = "", fingerprint: str = "", expect: str = "") -> Workspace:
+        """The same for one request: done once for its `key`, and only while what it changes has the ETag `expect`."""
+        writer = Enveloping(self._controller, key=key, fingerprint=fingerprint, expect=expect)
+        return _Acting(self, self._parts._replace(controller=writer), self._settings, self._readable)
 
     def close(self) -> None:
         """Finish what was begun, and give back files, locks and connections."""
@@ -319,8 +325,10 @@ class Workspace(LineageVerbs, PlanVerbs, RunVerbs, TransferVerbs, NewsVerbs):
 class _Acting(Workspace):
     """Made for each request: a few references."""
 
-    def __init__(self, workspace: Workspace, settings: Settings, readable: frozenset[str]) -> None:
-        Inside.__init__(self, workspace._parts, settings, readable=readable)
+    def __init__(
+        self, workspace: Workspace, parts: Parts, settings: Settings, readable: frozenset[str] | None
+    ) -> None:
+        Inside.__init__(self, parts, settings, readable=readable)
         self._servers = workspace._servers
         self._whole = workspace
 

@@ -1,0 +1,65 @@
+"""What all requests of one server share: the workspace, threads, who is known, what is remembered, what is counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+
+from raykqi.domain.access import DEFAULT_PROJECT, Caller
+from raykqi.workspace import Workspace
+from serve_api.answering import Remembered
+from serve_api.callers import Callers
+from serve_api.measuring import Measures
+from serve_api.news import News
+from serve_api.options import ApiOptions
+
+__all__ = ["Api"]
+
+MOST_ACTING = 512
+
+
+class Api:
+    """Made with the application, `open` and `close` when it begins and ends to serve."""
+
+    def __init__(self, workspace: Workspace, options: ApiOptions) -> None:
+        self.workspace = workspace
+        self.options = options
+        self.callers = Callers(workspace)
+        self.answers = Remembered()
+        self.measures = Measures(workspace)
+        self.readers = ThreadPoolExecutor(options.readers, "raykqi-read")
+        self.writers = ThreadPoolExecutor(options.writers, "raykqi-write")
+        self.news = News(workspace)
+        self._acting: OrderedDict[tuple[str, str, frozenset[str] | None], Workspace] = OrderedDict()
+
+    def open(self) -> None:
+        self.news.open()
+
+    def close(self) -> None:
+        self.news.close()
+        self.readers.shutdown()
+        self.writers.shutdown()
+
+    async def caller(self, token: str) -> Caller:
+        """Raises `Unauthenticated` when the token stands for nobody (any more)."""
+        caller = self.callers.remembered(token)
+        if caller is not None:
+            return caller
+        loop = asyncio.get_running_loop()
+        seq, caller = await loop.run_in_executor(self.readers, self.callers.look_up, token)
+        self.callers.remember(token, seq, caller)
+        return caller
+
+    def acting(self, caller: Caller, project: str) -> Workspace:
+        """The workspace in the caller's name, in that project or, beside projects, in the default one."""
+        project = project or DEFAULT_PROJECT
+        readable = None if caller.is_admin else frozenset(caller.roles)
+        key = (caller.user, project, readable)
+        found = self._acting.get(key)
+        if found is None:
+            found = self.workspace.acting(user=caller.user, project=project, readable=readable)
+            self._acting[key] = found
+            if len(self._acting) > MOST_ACTING:
+                self._acting.popitem(last=False)
+        return found

@@ -1,0 +1,16 @@
+"""The route table: every noun's routes, those that are asked for most often first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from serve_api.routing import Route
+
+__all__ = ["all_routes"]
+
+
+def all_routes() -> Iterator[Route]:
+    from serve_api.routes import data, service
+
+    return chain(*(noun.routes for noun in (data, service)))
