@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, NoReturn
 
 from raykqi.catalog.queue import QueuedPlan
@@ -98,14 +99,14 @@ class Gate:
         for each in chosen:
             with self._lock:
                 self._starts[each[0]] = _Start(each)
-            self._lanes.add(each[0], lambda run=each[0]: self._guarded(lambda: self._start(run)))  # type: ignore[misc]
+            self._lanes.add(each[0], partial(self._guarded, partial(self._start, each[0])))
 
     def admit(self, report: Report) -> None:
         """A report of a node; what comes of it is in the order of the reports on the attempt."""
         if isinstance(report, Completing):
             return  # whether it completes or aborts is known with its end
-        step = self._run if isinstance(report, Running) else self._end
-        self._lanes.add(report.attempt, lambda: self._guarded(lambda: step(report)))  # type: ignore[arg-type]
+        step = partial(self._run, report) if isinstance(report, Running) else partial(self._end, report)
+        self._lanes.add(report.attempt, partial(self._guarded, step))
 
     def absent(self, plan: str) -> tuple[int, Collection[str]]:
         """How many runs of the plan that wait are asked about now; and which are not to be chosen at the moment."""
