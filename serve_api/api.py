@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from raykqi.domain.access import DEFAULT_PROJECT, Caller
 from raykqi.workspace import Workspace
 from serve_api.answering import Remembered
+from serve_api.bytes.carrier import Carrier
 from serve_api.callers import Callers
 from serve_api.measuring import Measures
 from serve_api.news import News
@@ -27,7 +28,8 @@ class Api:
         self.options = options
         self.callers = Callers(workspace)
         self.answers = Remembered()
-        self.measures = Measures(workspace)
+        self.carrier = Carrier(workspace.staging_folder, options.uploads, url_seconds=options.url_seconds)
+        self.measures = Measures(workspace, self.carrier.traffic)
         self.readers = ThreadPoolExecutor(options.readers, "raykqi-read")
         self.writers = ThreadPoolExecutor(options.writers, "raykqi-write")
         self.news = News(workspace)
@@ -35,9 +37,11 @@ class Api:
 
     def open(self) -> None:
         self.news.open()
+        self.carrier.open()
 
     def close(self) -> None:
         self.news.close()
+        self.carrier.close()
         self.readers.shutdown()
         self.writers.shutdown()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from raykqi.workspace import Workspace
+from serve_api.bytes.traffic import Traffic
 
 __all__ = ["MEDIA_TYPE", "Measures"]
 
@@ -17,8 +17,9 @@ WAITING = ("waiting", "ready")
 
 
 class Measures:
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, traffic: Traffic) -> None:
         self._workspace = workspace
+        self._traffic = traffic
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "raykqi_http_requests", "Requests answered", ["method", "route", "status"], registry=self._registry
@@ -31,9 +32,6 @@ class Measures:
             registry=self._registry,
         )
         self._under_way = Gauge("raykqi_http_requests_under_way", "Requests being answered", registry=self._registry)
-        self._transfer = Counter(
-            "raykqi_transfer_bytes", "Bytes of data in and out", ["direction"], registry=self._registry
-        )
         self._streams = Gauge("raykqi_streams_open", "Streams of events that are open", registry=self._registry)
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -50,16 +48,15 @@ class Measures:
         known[0].inc()
         known[1].observe(seconds)
 
-    def transferred(self, direction: Literal["in", "out"], count: int) -> None:
-        self._transfer.labels(direction).inc(count)
-
     def stream(self, change: int) -> None:
         """One more, or one less."""
         self._streams.inc(change)
 
     def text(self, projects: Collection[str] | None) -> bytes:
         """For Prometheus; of runs those of `projects` alone, or all of them without."""
-        return generate_latest(self._registry) + generate_latest(self._of_workspace(projects))
+        return b"".join(
+            map(generate_latest, (self._registry, _of_traffic(self._traffic), self._of_workspace(projects)))
+        )
 
     def _of_workspace(self, projects: Collection[str] | None) -> CollectorRegistry:
         registry = CollectorRegistry()
@@ -74,3 +71,18 @@ class Measures:
                 runs.labels(project, status).set(count)
                 queue.labels(project).inc(count if status in WAITING else 0)
         return registry
+
+
+def _of_traffic(traffic: Traffic) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    counts = traffic.values()
+    moved = Counter("raykqi_transfer_bytes", "Bytes of data in and out", ["direction"], registry=registry)
+    ended = Counter("raykqi_transfers", "Uploads and downloads that ended", ["direction", "outcome"], registry=registry)
+    active = Gauge("raykqi_transfers_under_way", "Uploads and downloads now", ["direction"], registry=registry)
+    for direction, kind in (("in", "upload"), ("out", "download")):
+        moved.labels(direction).inc(counts[f"{kind}_bytes"])
+        ended.labels(direction, "done").inc(counts[f"{kind}s"])
+        ended.labels(direction, "failed").inc(counts[f"{kind}s_failed"])
+        active.labels(direction).set(counts[f"{kind}s_active"])
+    ended.labels("in", "refused").inc(counts["uploads_refused"])
+    return registry

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from serve_api.bytes.limits import UploadLimits
+
 __all__ = ["ApiOptions", "OidcOptions"]
 
 MIB = 1024 * 1024
@@ -34,6 +36,8 @@ class ApiOptions:
     is_cluster: bool = False  # else whoever does not ask from this machine, or through its proxy, is refused
     is_secure: bool = False  # it is reached by https: cookies are for https alone
     max_body: int = 16 * MIB  # of a request that is no upload
+    uploads: UploadLimits = field(default_factory=UploadLimits)
+    url_seconds: float = 900.0  # for which URLs straight to the bucket are valid
     readers: int = 8  # threads
     writers: int = 64  # threads; commits of those that wait together are one
     heartbeat: float = 15.0  # seconds between signs of life in a stream that has nothing to tell

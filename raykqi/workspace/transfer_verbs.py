@@ -6,6 +6,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raykqi.catalog import queries
@@ -30,6 +31,11 @@ PIECE_MOST = 5 << 30  # what servers take in one request
 
 
 class TransferVerbs(Inside):
+    @property
+    def staging_folder(self) -> Path:
+        """Where on this machine what is sent to this workspace may take shape."""
+        return self._settings.cache_dir / "staging"
+
     def tree(self, data: Named) -> Tree:
         """The listing of the data, if it has content and was not given up."""
         from raykqi.storage.trees import read_tree
@@ -93,7 +99,7 @@ class TransferVerbs(Inside):
         if len(pieces) > MOST_URLS:
             raise InvalidQuery(f"{len(pieces)} URLs are too many", hint=f"Ask for up to {MOST_URLS} at once.")
         for piece in pieces:
-            if not 0 < piece.size <= PIECE_MOST or piece.offset < 0:
+            if not piece.path or not 0 < piece.size <= PIECE_MOST or not 0 <= piece.offset < 10**18:
                 raise InvalidQuery(
                     f"{piece.path!r} has no piece of {piece.size} bytes at {piece.offset}",
                     hint=f"Give offsets from 0 on and sizes from 1 to {PIECE_MOST}.",

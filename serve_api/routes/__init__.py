@@ -11,6 +11,6 @@ __all__ = ["all_routes"]
 
 
 def all_routes() -> Iterator[Route]:
-    from serve_api.routes import data, service
+    from serve_api.routes import data, downloads, service, uploads
 
-    return chain(*(noun.routes for noun in (data, service)))
+    return chain(*(noun.routes for noun in (data, uploads, downloads, service)))
