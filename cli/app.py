@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from cli import data, lineage, plan, plan_why, run, tag, up, upkeep
-from cli.command import DebugOption, JsonOption, WorkspaceOption, command
+from cli.command import DebugOption, JsonOption, ProfileOption, ProjectOption, WorkspaceOption, command
 from cli.session import DEFAULT_URL, Session
 
 __all__ = ["app", "run_command"]
@@ -80,10 +80,12 @@ def shared(
     context: typer.Context,
     workspace: WorkspaceOption = None,
     json: JsonOption = False,
+    profile: ProfileOption = None,
+    project: ProjectOption = None,
     debug: DebugOption = False,  # noqa: ARG001
     version: VersionOption = False,  # noqa: ARG001
 ) -> None:
-    context.obj = Session(workspace, json)
+    context.obj = Session(workspace, json, profile, project)
 
 
 app.add_typer(data.app, name="data")

@@ -1,6 +1,6 @@
 """How a function becomes a command: it is given a `Session`, and every command takes the shared options.
 
-`--workspace`, `--json` and `--debug` may stand before the command or after it.
+`--workspace`, `--profile`, `--project`, `--json` and `--debug` may stand before the command or after it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ __all__ = [
     "DryRun",
     "JsonOption",
     "PlanName",
+    "ProfileOption",
+    "ProjectOption",
     "Reason",
     "RunId",
     "RunIds",
@@ -32,6 +34,7 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
+SHARED = ("workspace", "json", "profile", "project")
 
 DataId = Annotated[
     str, typer.Argument(metavar="ID", help="An id of data, or the beginning of one.", autocompletion=complete_data)
@@ -68,9 +71,18 @@ WorkspaceOption = Annotated[
         "--workspace",
         "-w",
         metavar="URL",
-        help="A folder or s3://bucket/prefix; else RAYKQI_WORKSPACE, else the nearest .raykqi.",
+        help="A folder, s3://bucket/prefix or the https:// of a server; else RAYKQI_WORKSPACE, the nearest .raykqi, "
+        "RAYKQI_URL, a profile, or a server of this machine.",
         show_default=False,
     ),
+]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="NAME", help="The server of this profile.", show_default=False),
+]
+ProjectOption = Annotated[
+    str | None,
+    typer.Option("--project", metavar="NAME", help="Act in this project; else RAYKQI_PROJECT.", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, errors too.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks; RAYKQI_DEBUG=1 does the same.")]
@@ -99,9 +111,9 @@ def command(
 
         def run(**given: Any) -> None:
             outer = given.pop("context").obj or Session()
-            workspace, json = given.pop("workspace"), given.pop("json")
+            own = {name: given.pop(name) or getattr(outer, name) for name in SHARED}
             given.pop("debug")
-            act(Session(workspace or outer.workspace, json or outer.json), **given)
+            act(Session(**own), **given)
 
         run.__name__ = function.__name__
         run.__doc__ = function.__doc__
@@ -124,6 +136,8 @@ def _shared_options() -> list[inspect.Parameter]:
     return [
         option("workspace", WorkspaceOption, None),
         option("json", JsonOption, False),
+        option("profile", ProfileOption, None),
+        option("project", ProjectOption, None),
         option("debug", DebugOption, False),
     ]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from raykqi.workspace import Workspace
+    from cli.session import AnyWorkspace
 
 __all__ = ["complete_data", "complete_plan", "complete_run", "complete_tag", "complete_tag_key"]
 
@@ -21,7 +21,7 @@ RECENT = 1_000
 def complete_data(context: typer.Context, incomplete: str) -> list[Offer]:
     """Newest first; what the id stands for is shown beside it where the shell can."""
 
-    def ask(workspace: Workspace) -> list[Offer]:
+    def ask(workspace: AnyWorkspace) -> list[Offer]:
         found = workspace.find(id=incomplete, limit=MOST)
         return [(data.id, data.name or " ".join(map(str, data.tags[:3]))) for data in found]
 
@@ -31,7 +31,7 @@ def complete_data(context: typer.Context, incomplete: str) -> list[Offer]:
 def complete_run(context: typer.Context, incomplete: str) -> list[Offer]:
     """Of the newest runs."""
 
-    def ask(workspace: Workspace) -> list[Offer]:
+    def ask(workspace: AnyWorkspace) -> list[Offer]:
         found = [run for run in workspace.runs(limit=RECENT) if run.id.startswith(incomplete)]
         return [(run.id, f"{run.title} {run.status}") for run in found[:MOST]]
 
@@ -41,7 +41,7 @@ def complete_run(context: typer.Context, incomplete: str) -> list[Offer]:
 def complete_plan(context: typer.Context, incomplete: str) -> list[Offer]:
     """Names and ids, newest first."""
 
-    def ask(workspace: Workspace) -> list[Offer]:
+    def ask(workspace: AnyWorkspace) -> list[Offer]:
         offers: list[Offer] = []
         for plan in workspace.plans(limit=RECENT):
             named = plan.definition.name or plan.id
@@ -55,7 +55,7 @@ def complete_tag(context: typer.Context, incomplete: str) -> list[Offer]:
     """Whole tags that begin so, most used first."""
     negation = "!" if incomplete.startswith("!") else ""
 
-    def ask(workspace: Workspace) -> list[Offer]:
+    def ask(workspace: AnyWorkspace) -> list[Offer]:
         counted = workspace.tags(prefix=incomplete.removeprefix("!"), limit=MOST)
         return [(f"{negation}{tag.key}:{tag.value}", f"on {tag.count}") for tag in counted]
 
@@ -63,7 +63,7 @@ def complete_tag(context: typer.Context, incomplete: str) -> list[Offer]:
 
 
 def complete_tag_key(context: typer.Context, incomplete: str) -> list[Offer]:
-    def ask(workspace: Workspace) -> list[Offer]:
+    def ask(workspace: AnyWorkspace) -> list[Offer]:
         counts: dict[str, int] = {}
         for tag in workspace.tags(prefix=incomplete):
             counts[tag.key] = counts.get(tag.key, 0) + tag.count
@@ -72,15 +72,22 @@ def complete_tag_key(context: typer.Context, incomplete: str) -> list[Offer]:
     return _offer(context, ask)
 
 
-def _offer(context: typer.Context, ask: Callable[[Workspace], list[Offer]]) -> list[Offer]:
-    import raykqi
+def _offer(context: typer.Context, ask: Callable[[AnyWorkspace], list[Offer]]) -> list[Offer]:
+    from cli.session import Session
 
     logging.disable()
-    url = context.params.get("workspace") or context.find_root().params.get("workspace")
     try:
-        with raykqi.open(url) as workspace:
+        with Session(
+            **{name: _given(context, name) for name in ("workspace", "profile", "project")}
+        ).open() as workspace:
             return ask(workspace)
     except Exception:
         return []
     finally:
         logging.disable(logging.NOTSET)
+
+
+def _given(context: typer.Context, option: str) -> str | None:
+    """Before the command or after it."""
+    found: str | None = context.params.get(option) or context.find_root().params.get(option)
+    return found

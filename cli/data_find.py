@@ -15,8 +15,8 @@ from cli.values import parse_limit, parse_period, parse_size, short_ids, show_lo
 from raykqi.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from cli.session import AnyWorkspace
     from raykqi.domain.data import Data
-    from raykqi.workspace import Workspace
 
 __all__ = ["register"]
 
@@ -96,7 +96,7 @@ def find(
     most = parse_limit(limit, "--limit") if limit else TABLE_LIMIT if is_table else None
     begin, end = parse_period(since, until, duration)
 
-    def ask(workspace: Workspace, *state: str) -> list[Data]:
+    def ask(workspace: AnyWorkspace, *state: str) -> list[Data]:
         return workspace.find(
             *(tags or ()),
             *state,

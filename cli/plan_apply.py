@@ -20,9 +20,9 @@ from raykqi.errors import InvalidInput, RaykqiError
 from raykqi.rendering.labels import show_size
 
 if TYPE_CHECKING:
+    from cli.session import AnyWorkspace
     from raykqi.domain.plan import Plan
     from raykqi.importers.draft import Draft
-    from raykqi.workspace import Workspace
 
 __all__ = ["drafts_of", "register"]
 
@@ -91,7 +91,7 @@ def apply(
 
 
 def _apply_all(
-    session: Session, workspace: Workspace, drafts: Sequence[Draft], *, replace: bool, exist_ok: bool
+    session: Session, workspace: AnyWorkspace, drafts: Sequence[Draft], *, replace: bool, exist_ok: bool
 ) -> list[Plan]:
     """Nothing is applied when one of them, looked at alone, would be refused."""
     if len(drafts) > 1:
@@ -110,7 +110,7 @@ def _apply_all(
     return plans
 
 
-def _note_others(session: Session, workspace: Workspace, plan: Plan) -> None:
+def _note_others(session: Session, workspace: AnyWorkspace, plan: Plan) -> None:
     """A plan that was mended runs beside the one that it was to mend."""
     if not (name := plan.definition.name):
         return
@@ -121,7 +121,7 @@ def _note_others(session: Session, workspace: Workspace, plan: Plan) -> None:
             )
 
 
-def _note_code(session: Session, workspace: Workspace, plan: Plan) -> None:
+def _note_code(session: Session, workspace: AnyWorkspace, plan: Plan) -> None:
     """A folder may hold more than was meant."""
     if plan.definition.code and plan.definition.code.data:
         tree = workspace.show(plan.definition.code.data).tree

@@ -13,9 +13,8 @@ from cli.values import short_ids, show_duration
 from raykqi.domain.run import ENDED, LIVE, RunStatus
 
 if TYPE_CHECKING:
-    from cli.session import Session
+    from cli.session import AnyWorkspace, Session
     from raykqi.domain.run import Run
-    from raykqi.workspace import Workspace
 
 __all__ = ["RunNews"]
 
@@ -26,7 +25,7 @@ SINGLY = 40  # more changes than this in one look are told as counts
 class RunNews:
     """`counts` says how many have ended how since the beginning."""
 
-    def __init__(self, session: Session, workspace: Workspace, line: LiveLine) -> None:
+    def __init__(self, session: Session, workspace: AnyWorkspace, line: LiveLine) -> None:
         self.counts: Counter[str] = Counter()
         self._session = session
         self._workspace = workspace

@@ -16,9 +16,9 @@ from raykqi.domain.run_record import run_record
 from raykqi.errors import RaykqiError
 
 if TYPE_CHECKING:
+    from cli.session import AnyWorkspace
     from raykqi.domain.events import RunCreated
     from raykqi.domain.run import Cause
-    from raykqi.workspace import Workspace
 
 __all__ = [
     "NOBODY",
@@ -51,7 +51,7 @@ def new_run_record(run: RunCreated) -> Record:
     return {"plan": run.plan, "inputs": [{"name": each.name, "data": each.data} for each in run.inputs]}
 
 
-def plan_names(workspace: Workspace, runs: Iterable[RunCreated]) -> dict[str, str]:
+def plan_names(workspace: AnyWorkspace, runs: Iterable[RunCreated]) -> dict[str, str]:
     """What people call the plans of these runs; a plan that is only being tried has no name yet."""
     names: dict[str, str] = {}
     for plan in {run.plan for run in runs}:
@@ -101,7 +101,7 @@ def show_age(moment: datetime, now: datetime) -> str:
     return show_duration(seconds) if seconds < 2 * DAY else f"{int(seconds // DAY)} d"
 
 
-def say_if_nobody_serves(session: Session, workspace: Workspace, runs: Iterable[Run]) -> None:
+def say_if_nobody_serves(session: Session, workspace: AnyWorkspace, runs: Iterable[Run]) -> None:
     """Those that wait would wait forever, and those that run may have died with who ran them."""
     if session.json or not any(run.status not in ("deactivated", *ENDED) for run in runs):
         return

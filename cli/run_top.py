@@ -21,9 +21,9 @@ from cli.values import short_ids, show_duration, show_size
 from raykqi.domain.run import LIVE
 
 if TYPE_CHECKING:
+    from cli.session import AnyWorkspace
     from raykqi.domain.beat import Beat
     from raykqi.domain.run import Run
-    from raykqi.workspace import Workspace
 
 __all__ = ["register"]
 
@@ -96,7 +96,7 @@ def _wait(changes: queue.SimpleQueue[None]) -> None:
         return
 
 
-def _look(workspace: Workspace, plan: list[str] | tuple[str, ...]) -> Page:
+def _look(workspace: AnyWorkspace, plan: list[str] | tuple[str, ...]) -> Page:
     live = workspace.runs(status=LIVE, plan=plan, oldest_first=True, limit=LIVE_SHOWN)
     waiting = workspace.runs(status="waiting", plan=plan, oldest_first=True, limit=WAITING_SHOWN)
     counts = workspace.count_by_status(plan=plan)

@@ -18,8 +18,8 @@ from cli.values import parse_duration
 from raykqi.domain.run import LIVE, STATUSES
 
 if TYPE_CHECKING:
+    from cli.session import AnyWorkspace
     from raykqi.domain.run import Run
-    from raykqi.workspace import Workspace
 
 __all__ = ["register", "show_counts"]
 
@@ -82,7 +82,7 @@ def show_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{counts[status]:,} {status}" for status in order if counts.get(status)) or "nothing"
 
 
-def _wait(workspace: Workspace, named: list[str] | None, seconds: float | None, line: LiveLine) -> list[Run]:
+def _wait(workspace: AnyWorkspace, named: list[str] | None, seconds: float | None, line: LiveLine) -> list[Run]:
     began = datetime.now(UTC)
 
     def tick() -> None:

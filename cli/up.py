@@ -132,7 +132,7 @@ def work(
     seconds = parse_duration(timeout, "--timeout").total_seconds() if timeout else None
     machine = _machine(cpus, gpus, memory, resource, label) | {"hooks": _hooks(hooks)}
     limit = _limit(limit_cpus, limit_gpus, limit_memory)
-    with session.open() as workspace, LiveLine() as line:
+    with session.open_here() as workspace, LiveLine() as line:
         news = RunNews(session, workspace, line)
         line.show("starting Ray" if address is None else f"joining the Ray at {address}")
         with workspace.serving(address=address, limit=limit, **machine) as served:
@@ -183,7 +183,7 @@ def _opened_or_made(session: Session) -> Iterator[Workspace]:
     import raykqi
 
     try:
-        opened = session.open()
+        opened = session.open_here()
     except WorkspaceMissing:
         where = session.where_to_make()
         raykqi.init(where)

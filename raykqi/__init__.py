@@ -22,6 +22,7 @@ from raykqi import errors
 from raykqi.errors import RaykqiError
 
 if TYPE_CHECKING:
+    from raykqi.client import RemoteWorkspace
     from raykqi.domain.data import Data, DataQuery, Page
     from raykqi.domain.lineage import Lineage
     from raykqi.domain.tags import Tag
@@ -30,14 +31,15 @@ if TYPE_CHECKING:
     from raykqi.rendering.drawing import draw
     from raykqi.workspace import Workspace
 
-__all__ = ["Data", "DataQuery", "Lineage", "Page", "RaykqiError", "Tag", "Workspace"]
-__all__ += ["__version__", "draw", "errors", "init", "open", "plan", "read_plan"]
+__all__ = ["Data", "DataQuery", "Lineage", "Page", "RaykqiError", "RemoteWorkspace", "Tag", "Workspace"]
+__all__ += ["__version__", "connect", "draw", "errors", "init", "open", "plan", "read_plan"]
 __version__ = "0.1.0"
 
 _LATER = {
     "Data": "raykqi.domain.data",
     "DataQuery": "raykqi.domain.data",
     "Page": "raykqi.domain.data",
+    "RemoteWorkspace": "raykqi.client",
     "Tag": "raykqi.domain.tags",
     "Lineage": "raykqi.domain.lineage",
     "Workspace": "raykqi.workspace",
@@ -92,3 +94,22 @@ def open(  # noqa: A001
     check_project(settings.project)
     where = str(url) if url is not None else find_workspace(settings, Path.cwd())
     return Workspace(open_parts(where, settings, for_repair=for_repair), settings)
+
+
+def connect(
+    url: str | None = None, *, token: str | None = None, project: str | None = None, profile: str | None = None
+) -> RemoteWorkspace:
+    """The same verbs over HTTP: of the server at `url`, else of a profile, RAYKQI_URL, or a server of this machine.
+
+    The token, when it is not given, is RAYKQI_TOKEN, or what `raykqi login` or `raykqi up` has kept for that server.
+    """
+    from raykqi.client import RemoteWorkspace
+    from raykqi.client.target import find_target, target_at
+    from raykqi.settings import ServerSettings, Settings
+
+    server = ServerSettings.from_env()
+    if url is not None:
+        target = target_at(url, server, token=token, project=project)
+    else:
+        target = find_target(server, profile=profile, token=token, project=project)
+    return RemoteWorkspace(target, Settings.from_env(), server, version=__version__)

@@ -27,14 +27,13 @@ from raykqi.errors import (
 )
 from raykqi.journal.log import Journal
 from raykqi.journal.owning import open_ownership
-from raykqi.settings import Settings
+from raykqi.settings import DEFAULT_FOLDER, Settings, nearest_workspace
 from raykqi.storage.filesystem import Store, open_store
 
 __all__ = ["FORMAT", "Description", "Parts", "create_workspace", "find_workspace", "open_parts"]
 
 FORMAT = 1
 DESCRIPTION_KEY = "workspace.json"
-DEFAULT_FOLDER = ".raykqi"
 REMOTE_FRESHNESS = 1.0
 FOLLOWING_FRESHNESS = 0.5  # of a remote store: what was revoked has to be known within a second
 
@@ -58,9 +57,8 @@ def find_workspace(settings: Settings, folder: Path) -> str:
     """The workspace that is meant when none is named."""
     if settings.workspace:
         return settings.workspace
-    for parent in (folder, *folder.parents):
-        if (parent / DEFAULT_FOLDER / DESCRIPTION_KEY).is_file():
-            return str(parent / DEFAULT_FOLDER)
+    if found := nearest_workspace(folder):
+        return str(found)
     raise WorkspaceMissing(
         f"no workspace was named, and neither {folder} nor a folder above it has a {DEFAULT_FOLDER}",
         hint="`raykqi init` makes one here; --workspace or RAYKQI_WORKSPACE names another.",

@@ -12,8 +12,10 @@ from pathlib import Path
 from raykqi.errors import InvalidInput
 
 __all__ = ["ServerSettings", "Settings", "environment_replaced", "environment_with", "forget_environment"]
+__all__ += ["DEFAULT_FOLDER", "nearest_workspace"]
 
 MIB = 1024 * 1024
+DEFAULT_FOLDER = ".raykqi"
 # What a node hands on to the commands that run on it, or to the tools that make their environments.
 OF_NODES: tuple[str, ...] = ("HOME", "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
 OF_NODES += (
@@ -88,6 +90,12 @@ class ServerSettings:
             profiles=Path(env.get("XDG_CONFIG_HOME") or home / ".config") / "raykqi" / "profiles.json",
             records=Path(env.get("XDG_STATE_HOME") or home / ".local" / "state") / "raykqi" / "servers",
         )
+
+
+def nearest_workspace(folder: Path) -> Path | None:
+    """Of this folder and those above it, the first that has a workspace: where that is."""
+    places = (parent / DEFAULT_FOLDER for parent in (folder, *folder.parents))
+    return next((place for place in places if (place / "workspace.json").is_file()), None)
 
 
 @contextmanager

@@ -105,6 +105,15 @@ class SourceFiles:
             if hasher.hexdigest() != digest:
                 raise self._changed(stamp, "its bytes are others")
 
+    def part(self, stamp: FileStamp, begin: int, size: int) -> bytes:
+        """`size` bytes from `begin` on, of a file that is still as it was seen."""
+        with _Opened(self, stamp) as file:
+            data = bytearray()
+            while len(data) < size and (more := os.pread(file, size - len(data), begin + len(data))):
+                data += more
+            self._compare(stamp, file, stamp.size if len(data) == size else begin + len(data))
+        return bytes(data)
+
     def _compare(self, stamp: FileStamp, file: int, size: int) -> None:
         found = os.fstat(file)
         if found.st_size != stamp.size or size != stamp.size:
