@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError
 
 from raykqi.errors import NotFound
 
@@ -17,6 +18,7 @@ __all__ = ["CONTROLLER", "ControllerActor", "Server", "find_controller", "start_
 CONTROLLER = "raykqi-controller"
 NAMESPACE = "raykqi"
 CLOSING = 60.0
+THREADS = 64  # calls at a time: each batch of a follower is one, until it is committed
 
 
 class Server(Protocol):
@@ -32,12 +34,13 @@ class ControllerActor:
         module, _, name = factory.partition(":")
         self._server: Server = getattr(importlib.import_module(module), name)(**arguments)
 
+    def pid(self) -> int:
+        """Of this process, so that it is found among those of its node."""
+        return os.getpid()
+
     def call(self, method: str, *positional: Any) -> Any:
         """What the server answers to a call from outside."""
         return getattr(self._server, method)(*positional)
-
-    def close(self) -> None:
-        self._server.close()
 
 
 def start_controller(
@@ -46,11 +49,12 @@ def start_controller(
     *,
     name: str = CONTROLLER,
     environment: Mapping[str, str] | None = None,
-    threads: int = 16,
+    threads: int = THREADS,
+    wait: bool = True,
 ) -> Any:
     """The controller of this cluster, made by `factory` ("package.module:name") unless there is one already.
 
-    Comes back when it serves; what its making raises is raised here.
+    Comes back when it serves, unless it shall not `wait`; what its making raises is raised here.
     """
     remote: Any = ray.remote(ControllerActor)
     actor = remote.options(
@@ -64,7 +68,8 @@ def start_controller(
         num_cpus=0,
         runtime_env={"env_vars": dict(environment)} if environment else None,
     ).remote(factory, dict(arguments))
-    ray.get(actor.__ray_ready__.remote())
+    if wait:
+        ray.get(actor.__ray_ready__.remote())
     return actor
 
 
@@ -77,9 +82,9 @@ def find_controller(*, name: str = CONTROLLER) -> Any:
         ) from error
 
 
-def stop_controller(*, name: str = CONTROLLER) -> None:
-    """Close it and let it not come back."""
+def stop_controller(*arguments: object, name: str = CONTROLLER, within: float = CLOSING) -> None:
+    """Close it, for which its server is given the arguments, and let it not come back."""
     actor = find_controller(name=name)
-    with suppress(RayActorError):
-        ray.get(actor.close.remote(), timeout=CLOSING)
+    with suppress(RayActorError, GetTimeoutError):
+        ray.get(actor.call.remote("close", *arguments), timeout=within)
     ray.kill(actor, no_restart=True)

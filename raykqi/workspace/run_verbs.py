@@ -307,11 +307,13 @@ class RunVerbs(Inside):
         with self.serving(address=address, cpus=cpus, gpus=gpus, memory=memory, hooks=hooks) as serving:
             return serving.drain(timeout, tick=tick)
 
-    def serve_detached(self, *, address: str, limit: Resources | None = None) -> str:
+    def serve_detached(
+        self, *, address: str, limit: Resources | None = None, hooks: Hooks | Path | str | None = None
+    ) -> str:
         """Run plans on the cluster at `address` from now on, without this process; the name of what does it."""
         from raykqi.workspace.serving import start_detached
 
-        return start_detached(self._parts, self._settings, address=address, limit=limit)
+        return start_detached(self._parts, self._settings, address=address, limit=limit, hooks=_hooks(hooks))
 
     def stop_detached(self, *, address: str) -> str:
         """End what `serve_detached` began; runs that are under way go on."""

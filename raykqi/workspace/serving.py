@@ -1,23 +1,23 @@
 """A workspace whose plans run: a Ray that was started or joined, its nodes, and the server that uses them.
 
-`open_serving` keeps that up in this process; `serve_detached` is what a controller on a cluster is made by.
+`open_serving` keeps that up in this process; `start_detached` leaves it on a cluster.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from raykqi.domain.hooks import Hooks
 from raykqi.domain.resources import Resources
 from raykqi.errors import Conflict
-from raykqi.opening import Parts, open_parts
+from raykqi.opening import Parts
 from raykqi.server import Server, take_right
 from raykqi.settings import Settings
-from raykqi.workspace.vigil import Vigil
+from raykqi.workspace.hosted import controller_arguments, controller_name, make_controller
 
-__all__ = ["Detached", "Serving", "open_serving", "serve_detached", "start_detached", "stop_detached"]
+__all__ = ["Serving", "check_reachable", "open_serving", "start_detached", "stop_detached"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def open_serving(
     hooks: Hooks | None = None,
 ) -> Iterator[Serving]:
     """At the end, runs go on upon a Ray that was joined; those upon a Ray of our own end with it and wait again."""
-    _check_reachable(parts.store.url)
+    check_reachable(parts.store.url)
     take_right(parts.store, settings, 0).close()  # before a Ray is started in vain
     from raykqi.cluster.local_ray import start_or_join
 
@@ -78,46 +78,17 @@ def open_serving(
             server.close(leave_running=not ray.is_own)
 
 
-class Detached:
-    """The server as an actor of the cluster holds it; runs outlive it."""
-
-    def __init__(self, url: str, settings: Settings, limit: Resources | None) -> None:
-        from raykqi.cluster.ray_nodes import RayNodes
-
-        with ExitStack() as undo:
-            parts = open_parts(url, settings)
-            undo.callback(parts.store.close)
-            undo.callback(parts.keeper.index.close)
-            undo.callback(parts.controller.close)
-            server = Server(parts, settings, RayNodes(settings, workspace=parts.store.url), limit=limit)
-            undo.callback(server.close, leave_running=True)
-            self._undo = undo.pop_all()
-        self._vigil = Vigil(lambda: server.drain(0), self._undo.close)
-
-    def close(self) -> None:
-        self._vigil.close()
-        self._undo.close()
-
-
-def serve_detached(url: str, user: str, limit: Resources | None = None) -> Detached:
-    """The factory of the controller actor. Its settings are those of its own machine."""
-    from dataclasses import replace
-
-    return Detached(url, replace(Settings.from_env(), user=user), limit)
-
-
-def start_detached(parts: Parts, settings: Settings, *, address: str, limit: Resources | None = None) -> str:
+def start_detached(
+    parts: Parts, settings: Settings, *, address: str, limit: Resources | None = None, hooks: Hooks | None = None
+) -> str:
     """A controller that stays on the cluster at `address`; its name there."""
-    _check_reachable(parts.store.url)
+    check_reachable(parts.store.url)
     take_right(parts.store, settings, 0).close()
     from raykqi.cluster.local_ray import start_or_join
 
     with start_or_join(address=address):
-        from raykqi.cluster.controller_actor import start_controller
-
-        name = _controller_name(parts)
-        arguments = {"url": parts.store.url, "user": settings.user, "limit": limit}
-        start_controller(f"{__name__}:{serve_detached.__name__}", arguments, name=name)
+        name = controller_name(parts.description)
+        make_controller(name, controller_arguments(parts.store.url, settings.user, limit, hooks))
         return name
 
 
@@ -128,17 +99,12 @@ def stop_detached(parts: Parts, *, address: str) -> str:
     with start_or_join(address=address):
         from raykqi.cluster.controller_actor import stop_controller
 
-        name = _controller_name(parts)
+        name = controller_name(parts.description)
         stop_controller(name=name)
         return name
 
 
-def _controller_name(parts: Parts) -> str:
-    """A cluster may serve several workspaces."""
-    return f"raykqi-controller-{parts.description.id}"
-
-
-def _check_reachable(url: str) -> None:
+def check_reachable(url: str) -> None:
     if url.startswith("memory:"):
         raise Conflict(
             f"the plans of {url} cannot be run: its bytes are in this process alone",

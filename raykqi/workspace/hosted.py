@@ -1,0 +1,102 @@
+"""The one controller of a served workspace, as an actor of a cluster holds it, and how others come to it.
+
+Whoever finds none makes one: of many that try at once, one succeeds, and the others use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from raykqi.controller.receiving import Receiver
+from raykqi.domain.hooks import Hooks
+from raykqi.domain.resources import Resources
+from raykqi.opening import Description, open_parts
+from raykqi.server import Server
+from raykqi.settings import Settings
+from raykqi.workspace.vigil import Vigil
+from raykqi.workspace.workspace import Workspace
+
+__all__ = ["Hosted", "controller_arguments", "controller_name", "follow", "host", "make_controller"]
+
+
+class Hosted:
+    """Commits for its followers and runs plans; what it carries out outlives it, unless it is told otherwise."""
+
+    def __init__(self, url: str, settings: Settings, limit: Resources | None, hooks: Hooks | None) -> None:
+        from raykqi.cluster.ray_nodes import RayNodes
+
+        self._leave_running = True
+        with ExitStack() as undo:
+            parts = open_parts(url, settings)
+            undo.callback(parts.store.close)
+            undo.callback(parts.keeper.index.close)
+            undo.callback(parts.controller.close)
+            nodes = RayNodes(settings, workspace=parts.store.url)
+            self._server = Server(parts, settings, nodes, limit=limit, hooks=hooks)
+            undo.callback(lambda: self._server.close(leave_running=self._leave_running))
+            self._receiver = Receiver(parts.controller)
+            undo.callback(self._receiver.close)
+            self._undo = undo.pop_all()
+        self._vigil = Vigil(lambda: self._server.drain(0), self._undo.close)
+
+    def commit(self, commands: bytes) -> bytes:
+        """See `Receiver`."""
+        return self._receiver.commit(commands)
+
+    def running(self) -> int:
+        """How many attempts are under way."""
+        return self._server.running
+
+    def close(self, leave_running: bool = True) -> None:
+        self._leave_running = leave_running
+        self._vigil.close()
+        self._undo.close()
+
+
+def host(url: str, user: str, limit: Resources | None = None, hooks: Hooks | str | None = None) -> Hosted:
+    """The factory of the controller's actor. Its settings are those of its own machine, and so is a file of hooks."""
+    if isinstance(hooks, str):
+        from raykqi.importers.hooks_file import read_hooks
+
+        hooks = read_hooks(Path(hooks))
+    return Hosted(url, replace(Settings.from_env(), user=user), limit, hooks)
+
+
+def controller_name(description: Description) -> str:
+    """A cluster may serve several workspaces."""
+    return f"raykqi-controller-{description.id}"
+
+
+def controller_arguments(
+    url: str, user: str, limit: Resources | None = None, hooks: Hooks | str | None = None
+) -> dict[str, Any]:
+    return {"url": url, "user": user, "limit": limit, "hooks": hooks}
+
+
+def make_controller(name: str, arguments: Mapping[str, Any], *, wait: bool = True) -> Any:
+    """The actor of this name on the cluster that this process is connected to."""
+    from raykqi.cluster.controller_actor import start_controller
+
+    return start_controller(f"{__name__}:{host.__name__}", arguments, name=name, wait=wait)
+
+
+def follow(url: str, settings: Settings, arguments: Mapping[str, Any] | None = None) -> Workspace:
+    """The workspace as one of the processes of a cluster sees it that do not commit themselves.
+
+    Where there is no controller, it is made with these `arguments`; without them one waits for it.
+    """
+    from raykqi.cluster.controller_link import ControllerLink
+
+    def link(description: Description) -> ControllerLink:
+        name = controller_name(description)
+        if not arguments:
+            return ControllerLink(name)
+        link = ControllerLink(name, lambda: make_controller(name, arguments, wait=False))
+        link.begin()
+        return link
+
+    return Workspace(open_parts(url, settings, remote=link), settings)
