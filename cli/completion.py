@@ -77,10 +77,9 @@ def _offer(context: typer.Context, ask: Callable[[AnyWorkspace], list[Offer]]) -
 
     logging.disable()
     try:
-        with Session(
-            **{name: _given(context, name) for name in ("workspace", "profile", "project")}
-        ).open() as workspace:
-            return ask(workspace)
+        workspace, profile, project = (_given(context, name) for name in ("workspace", "profile", "project"))
+        with Session(workspace, profile=profile, project=project).open() as opened:
+            return ask(opened)
     except Exception:
         return []
     finally:

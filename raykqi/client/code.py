@@ -31,9 +31,9 @@ def send_code(draft: Draft, transport: Transport, path: Callable[..., str]) -> D
         tree = files.tree().hash
         data = transport.get(path("code", tree), Known).data
         if not data:
-            params = [("title", code_title(draft, source))]
+            params = [("code", code_title(draft, source))]
             headers = {"Content-Type": "application/x-tar"}
-            sent = transport.ask("POST", path("code"), Data, params=params, content=files.tar, headers=headers)
+            sent = transport.ask("POST", path("data"), Data, params=params, content=files.tar, headers=headers)
             data, tree = sent.id, sent.tree.hash
     definition = msgspec.structs.replace(draft.definition, code=Code(tree, data, source))
     return msgspec.structs.replace(draft, definition=definition, source="", source_files=())

@@ -72,8 +72,8 @@ class Push:
 
     def _stream(self, source: Source, tags: tuple[str, ...], inputs: dict[str, str]) -> Data:
         params: Params = [
-            *(("tag", tag) for tag in tags),
-            *(("input", f"{name}={data}") for name, data in inputs.items()),
+            *(("tags", tag) for tag in tags),
+            *(("inputs", f"{name}={data}") for name, data in inputs.items()),
         ]
         headers = {"Content-Type": "application/x-tar"}
 

@@ -12,9 +12,7 @@ from raykqi.client.patience import Patience
 from raykqi.client.transport import PIECE, Transport
 from raykqi.errors import Damaged, NotFound, ServerUnavailable
 
-__all__ = ["HASH_HEADER", "open_file", "read_on"]
-
-HASH_HEADER = "Raykqi-Hash"
+__all__ = ["open_file", "read_on"]
 
 
 def open_file(transport: Transport, data: str, path: str) -> Iterator[bytes]:
@@ -24,7 +22,9 @@ def open_file(transport: Transport, data: str, path: str) -> Iterator[bytes]:
         raise NotFound(f"the data has no {path!r}", hint="List what is there with `raykqi data ls`.")
     expected: list[str] = []
     pieces = read_on(
-        transport, file_path(data, asked), lambda response: expected.append(response.headers.get(HASH_HEADER, ""))
+        transport,
+        file_path(data, asked),
+        lambda response: expected.append(response.headers.get("ETag", "").strip('"')),  # which is the hash of the file
     )
     first = next(pieces, b"")
     return _verified(first, pieces, path, expected)

@@ -41,7 +41,7 @@ class RemoteWorkspace(DataVerbs, TransferVerbs, LineageVerbs, PlanVerbs, RunVerb
         self._settings = settings
 
     def __repr__(self) -> str:
-        return f"<raykqi.RemoteWorkspace {self.url} {self.project}>"
+        return f"<raykqi.RemoteWorkspace {self.url} {self._project}>"
 
     @property
     def url(self) -> str:
@@ -52,7 +52,7 @@ class RemoteWorkspace(DataVerbs, TransferVerbs, LineageVerbs, PlanVerbs, RunVerb
         return self._info.workspace
 
     @property
-    def project(self) -> str:
+    def project_name(self) -> str:
         """To which everything belongs that is asked for or made here."""
         return self._project
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from raykqi.catalog import plan_queries
-from raykqi.domain.data import Named, TagChange
+from raykqi.catalog import plan_queries, queries
+from raykqi.domain.data import Data, Named, TagChange
 from raykqi.domain.events import PlanApplied, RunCreated, TagsChanged
-from raykqi.domain.plan import Plan, PlanPage, PlanQuery
+from raykqi.domain.plan import Code, Plan, PlanPage, PlanQuery
 from raykqi.domain.tags import parse_query_tag
 from raykqi.domain.text import check_text
 from raykqi.engine.run_commands import ApplyPlan, ChangePlan
-from raykqi.errors import AmbiguousId, InvalidInput
+from raykqi.errors import AmbiguousId, Conflict, InvalidInput
 from raykqi.workspace.inside import Inside
 
 if TYPE_CHECKING:
@@ -199,6 +199,16 @@ class PlanVerbs(Inside):
 
         return self._read(read)
 
+    # For clients, whose code comes by itself
+
+    def code_with(self, tree: str) -> str:
+        """The data of the project that holds exactly this code, or ""."""
+        return self._read(lambda: plan_queries.code_with_tree(self._keeper.index, tree, project=self._project))
+
+    def push_code(self, folder: Path, title: str) -> Data:
+        """The code of a plan as data of the workspace."""
+        return self._upload(None).push_code(folder, check_text(title, "title"))
+
     def _change(self, plan: str | Plan, **changes: object) -> Plan:
         if isinstance(plan, str):
             index, project = self._keeper.index, self._project
@@ -222,9 +232,21 @@ class PlanVerbs(Inside):
                 f"{draft.origin or 'the plan'}: {', '.join(draft.missing)} has no value",
                 hint=f"Give it: `--param {draft.missing[0]}=…`, or params= in Python.",
             )
-        code = capture_code(draft, self._parts, self._upload(None), self._project)
+        if not draft.source and draft.definition.code:
+            code: Code | None = self._sent_code(draft.definition.code)
+        else:
+            code = capture_code(draft, self._parts, self._upload(None), self._project)
         definition = msgspec.structs.replace(draft.definition, code=code)
         return ApplyPlan(self._settings.user, definition, draft.settings, replace, self._project)
+
+    def _sent_code(self, code: Code) -> Code:
+        """Code that a client has pushed before: it must be what its plan will say that it is."""
+        data = self._read(lambda: queries.get_data(self._keeper.index, [self._resolve(code.data)])[0])
+        if data.tree.hash != code.tree or data.status != "done":
+            raise Conflict(
+                f"data {data.id} does not hold the code {code.tree[:12]}", hint="Apply the plan again, with its code."
+            )
+        return Code(code.tree, data.id, code.source)
 
     def _equivalent(self, command: ApplyPlan) -> Plan | None:
         from raykqi.catalog.run_facts import plans_with

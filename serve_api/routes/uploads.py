@@ -48,11 +48,12 @@ Found = TypeVar("Found")
 
 
 class UploadQuery(msgspec.Struct, frozen=True):
-    """`inputs`: `NAME=DATA`, what it was made of by hand."""
+    """`inputs`: `NAME=DATA`, what it was made of by hand. `code`: it is the code of a plan that is called so."""
 
     tags: tuple[str, ...] = ()
     name: str = ""
     inputs: tuple[str, ...] = ()
+    code: str = ""
 
 
 class PieceQuery(msgspec.Struct, frozen=True):
@@ -83,7 +84,10 @@ async def push(asked: Asked, query: UploadQuery) -> Data:
             )
         else:
             await receive(_body(asked), Archive(Untar(tree), limits), limits, traffic)
-        data = await asked.in_thread(_push, asked.workspace, tree, draft)
+        if query.code:
+            data = await asked.in_thread(asked.workspace.push_code, tree.folder, query.code)
+        else:
+            data = await asked.in_thread(_push, asked.workspace, tree, draft)
     return _created(asked, data)
 
 
