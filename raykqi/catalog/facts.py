@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from raykqi.catalog.access_facts import AccessFacts
 from raykqi.catalog.index import Index
 from raykqi.catalog.run_facts import PlanFacts, RunFacts
 from raykqi.domain.data import DataStatus
@@ -60,6 +61,7 @@ class Facts:
     plans: dict[str, PlanFacts] = field(default_factory=dict)
     alike: dict[str, list[str]] = field(default_factory=dict)  # digest or name → plans that have it
     flows: frozenset[frozenset[Tag]] = frozenset()  # tags of all that could come of the plan that is applied
+    access: AccessFacts = field(default_factory=AccessFacts)
     entry: int = 1  # the number of the next one in the journal
     answered: dict[tuple[str, str], Answered] = field(default_factory=dict)  # by user and key
     etag: str = ""  # of what a command changes that expects one; it comes alone

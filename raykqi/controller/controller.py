@@ -22,6 +22,7 @@ from raykqi.controller.index_keeper import Advance, IndexKeeper
 from raykqi.controller.writer import Writer
 from raykqi.domain.events import Event, RequestAnswered
 from raykqi.domain.ids import Clock
+from raykqi.engine.access_commands import LOOKS_AROUND
 from raykqi.engine.commands import Command, Envelope, Purge, Remove
 from raykqi.engine.decide import decide
 from raykqi.engine.decide_envelope import answered_before, bare, request_of
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 512
 TIDY_EVERY = 256  # batches
-ALONE = (ApplyPlan, ChangePlan, RetryRuns, RemoveRuns, Purge, Remove)
+ALONE = (ApplyPlan, ChangePlan, RetryRuns, RemoveRuns, Purge, Remove, *LOOKS_AROUND)
 RACES = 8  # that whoever takes turns may lose one after the other
 Decided = tuple[Future[list[Event]], list[Event], list[Event]]  # what is new, and what is answered
 

@@ -19,6 +19,7 @@ from raykqi.catalog.concerned import plans_of
 from raykqi.controller.index_keeper import IndexKeeper
 from raykqi.controller.lanes import backoff
 from raykqi.controller.posting import THREADS, Poster
+from raykqi.domain.access_events import told
 from raykqi.domain.events import Event
 from raykqi.domain.hooks import Hooks, Webhook
 from raykqi.errors import ObjectMissing, RaykqiError
@@ -194,7 +195,7 @@ class _Delivery:
                 "action": _action(event),
                 "at": getattr(event, "at", entry.time),
                 "workspace": self._store.url,
-                "event": event,
+                "event": told(event),
             }
         )
         moment = str(int(time.time()))

@@ -15,7 +15,7 @@ from datetime import datetime
 from raykqi.controller.index_keeper import Advance, IndexKeeper
 from raykqi.domain.events import Event, PlanApplied
 from raykqi.domain.ids import Clock, IdMaker
-from raykqi.engine import decide_envelope, decide_plans, decide_runs  # noqa: F401  they register their decisions
+from raykqi.engine import decide_access, decide_envelope, decide_plans, decide_runs  # noqa: F401  their decisions
 from raykqi.engine.commands import Command
 from raykqi.engine.decide import decide
 from raykqi.engine.needs import gather_facts

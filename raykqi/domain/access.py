@@ -13,12 +13,26 @@ import msgspec
 
 from raykqi.errors import InvalidInput
 
-__all__ = ["DEFAULT_PROJECT", "ROLES", "Caller", "Deed", "DeedPage", "DeedQuery", "Membership", "Project", "Quota"]
-__all__ += ["Role", "Token", "Usage", "User", "UserUsage", "at_least", "check_project", "check_role", "check_user"]
+__all__ = ["DEFAULT_PROJECT", "ROLES", "RUN_USER", "SIGN_IN", "Caller", "Deed", "DeedPage", "DeedQuery", "Membership"]
+__all__ += [
+    "Project",
+    "Quota",
+    "Role",
+    "Token",
+    "Usage",
+    "User",
+    "UserUsage",
+    "at_least",
+    "check_project",
+    "check_role",
+    "check_user",
+]
 
 Role = Literal["viewer", "member", "manager", "admin"]
 ROLES: tuple[Role, ...] = ("viewer", "member", "manager", "admin")  # each may do what those before it may
 DEFAULT_PROJECT = "default"
+RUN_USER = "run-"  # what the names of runs begin with, as which their commands act
+SIGN_IN = "sign-in"  # the name of tokens that are given for a password
 _PROJECT = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
 _USER = re.compile(r"[A-Za-z0-9][-_.@A-Za-z0-9]{0,127}\Z")
 

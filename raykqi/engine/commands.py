@@ -10,6 +10,7 @@ import msgspec
 from raykqi.domain.data import TreeRef
 from raykqi.domain.events import RunInput
 from raykqi.domain.tags import Tag
+from raykqi.engine.access_commands import AccessCommand
 from raykqi.engine.run_commands import RunCommand
 
 __all__ = [
@@ -99,5 +100,5 @@ class Envelope(msgspec.Struct, frozen=True):
     expect: str = ""
 
 
-PlainCommand = RecordRun | ChangeTags | Purge | Remove | Condemn | Collected | RunCommand
+PlainCommand = RecordRun | ChangeTags | Purge | Remove | Condemn | Collected | RunCommand | AccessCommand
 Command = PlainCommand | Envelope

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from raykqi.catalog.facts import Facts, load_answered, load_facts
 from raykqi.catalog.index import Index
 from raykqi.catalog.run_facts import load_plan_facts, load_run_facts, plans_with
+from raykqi.engine.access_commands import AccessCommand
+from raykqi.engine.access_needs import gather_access_facts
 from raykqi.engine.commands import Command, Envelope
 from raykqi.engine.decide import consumers_needed, data_needed, keys_needed
 from raykqi.engine.decide_envelope import bare, request_of
@@ -51,6 +53,8 @@ def gather_facts(index: Index, commands: Sequence[Command]) -> Facts:
             queued |= set(facts.alike.get(command.definition.name, ()))
     held = {command.plan for command in commands if isinstance(command, HoldPlan)}
     facts.plans = load_plan_facts(index, plans | queued | held, with_queue=queued)
+    if any(isinstance(command, AccessCommand) for command in commands):
+        facts.access = gather_access_facts(index, commands)
     requests = {request for command in asked if (request := request_of(command))}
     if requests:
         facts.answered = load_answered(index, requests)

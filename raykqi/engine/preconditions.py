@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from raykqi.catalog import plan_queries, queries
+from raykqi.catalog import access_queries, plan_queries, queries
 from raykqi.catalog.index import Index
 from raykqi.domain.etag import etag_of
+from raykqi.engine.access_commands import ChangeProject, ChangeUser, RemoveProject, RemoveUser
 from raykqi.engine.commands import ChangeTags, Purge, Remove
 from raykqi.engine.run_commands import ChangePlan
 from raykqi.errors import InvalidInput
@@ -39,3 +40,15 @@ def _(command: ChangeTags | Purge | Remove, index: Index) -> object:
 @_subject.register
 def _(command: ChangePlan, index: Index) -> object:
     return plan_queries.get_plan(index, command.plan)
+
+
+@_subject.register(ChangeProject)
+@_subject.register(RemoveProject)
+def _(command: ChangeProject | RemoveProject, index: Index) -> object:
+    return access_queries.get_project(index, command.project)
+
+
+@_subject.register(ChangeUser)
+@_subject.register(RemoveUser)
+def _(command: ChangeUser | RemoveUser, index: Index) -> object:
+    return access_queries.get_user(index, command.user)

@@ -30,6 +30,7 @@ from raykqi.errors import Damaged, InvalidInput, InvalidQuery, RaykqiError
 from raykqi.opening import Parts
 from raykqi.settings import Settings
 from raykqi.storage.progress import Progress, SilentProgress
+from raykqi.workspace.access_verbs import AccessVerbs
 from raykqi.workspace.inside import Inside
 from raykqi.workspace.lineage_verbs import LineageVerbs
 from raykqi.workspace.news import NewsVerbs
@@ -49,7 +50,7 @@ PAGE = 1_000
 _still_open: weakref.WeakSet[Workspace] = weakref.WeakSet()
 
 
-class Workspace(LineageVerbs, PlanVerbs, RunVerbs, TransferVerbs, NewsVerbs):
+class Workspace(AccessVerbs, LineageVerbs, PlanVerbs, RunVerbs, TransferVerbs, NewsVerbs):
     """Open it with `raykqi.open(url)`; close it, or use it in a `with` block. Safe to use from many threads."""
 
     def __init__(self, parts: Parts, settings: Settings, *, readable: frozenset[str] | None = None) -> None:
@@ -68,7 +69,7 @@ class Workspace(LineageVerbs, PlanVerbs, RunVerbs, TransferVerbs, NewsVerbs):
         return self._description.id
 
     @property
-    def project(self) -> str:
+    def project_name(self) -> str:
         """To which everything belongs that is asked for or made here."""
         return self._project
 
@@ -325,9 +326,7 @@ class Workspace(LineageVerbs, PlanVerbs, RunVerbs, TransferVerbs, NewsVerbs):
 class _Acting(Workspace):
     """Made for each request: a few references."""
 
-    def __init__(
-        self, workspace: Workspace, parts: Parts, settings: Settings, readable: frozenset[str] | None
-    ) -> None:
+    def __init__(self, workspace: Workspace, parts: Parts, settings: Settings, readable: frozenset[str] | None) -> None:
         Inside.__init__(self, parts, settings, readable=readable)
         self._servers = workspace._servers
         self._whole = workspace

@@ -57,6 +57,8 @@ PLACES = {
     "ray": ("raykqi/cluster/", "serve_api/"),
     "fastapi": ("serve_api/",),
     "starlette": ("serve_api/",),
+    "argon2": ("raykqi/workspace/passwords.py",),
+    "jwt": ("serve_api/oidc.py",),
     "typer": ("cli/",),
     "click": ("cli/",),
     "rich": ("cli/",),
