@@ -39,6 +39,7 @@ class QueuedPlan(NamedTuple):
     held: str
     definition: Definition
     settings: PlanSettings
+    project: str = "default"
 
 
 class UnderWay(NamedTuple):
@@ -50,6 +51,7 @@ class UnderWay(NamedTuple):
     node: str
     resources: Resources
     grace: float
+    project: str = "default"
 
 
 _QUEUED = """
@@ -58,7 +60,8 @@ _QUEUED = """
         WHERE status IN ('ready', 'starting', 'running', 'completing', 'aborting') GROUP BY plan
     )
     SELECT p.id, p.priority, q.oldest, q.waiting,
-           coalesce((SELECT u.runs FROM under_way u WHERE u.plan = p.id), 0), p.held, p.definition, p.settings
+           coalesce((SELECT u.runs FROM under_way u WHERE u.plan = p.id), 0), p.held, p.definition, p.settings,
+           p.project
     FROM (
         SELECT plan, min(number) AS oldest, count(*) AS waiting FROM run
         WHERE status = 'waiting' AND (after IS NULL OR after <= ?) GROUP BY plan
@@ -72,7 +75,8 @@ _WAITING = """
 """
 _DUE = "SELECT min(after) FROM run WHERE status = 'waiting' AND after > ?"
 _UNDER_WAY = """
-    SELECT r.id::VARCHAR, r.attempt, r.plan, r.status, r.stopping, r.executor, r.node, p.settings, p.definition
+    SELECT r.id::VARCHAR, r.attempt, r.plan, r.status, r.stopping, r.executor, r.node, p.settings, p.definition,
+           r.project
     FROM run r JOIN plan p ON p.id = r.plan
     WHERE r.status IN ('ready', 'starting', 'running', 'completing', 'aborting'){only} ORDER BY r.number
 """
@@ -107,8 +111,8 @@ _TWINS = """
 def queued_plans(index: Index, now: datetime) -> list[QueuedPlan]:
     """In the order in which they are served: by priority, then by age."""
     return [
-        QueuedPlan(id_, priority, oldest, waiting, running, held, _definition(text), _settings(settings))
-        for id_, priority, oldest, waiting, running, held, text, settings in index.rows(_QUEUED, [_naive(now)])
+        QueuedPlan(id_, priority, oldest, waiting, running, held, _definition(text), _settings(settings), project)
+        for id_, priority, oldest, waiting, running, held, text, settings, project in index.rows(_QUEUED, [_naive(now)])
     ]
 
 
@@ -139,8 +143,9 @@ def under_way(index: Index, *, stopping: bool = False) -> list[UnderWay]:
             node,
             _settings(settings).resources,
             _definition(text).grace,
+            project,
         )
-        for id_, attempt, plan, status, stopping, executor, node, settings, text in index.rows(
+        for id_, attempt, plan, status, stopping, executor, node, settings, text, project in index.rows(
             _UNDER_WAY.format(only=only)
         )
     ]

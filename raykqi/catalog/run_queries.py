@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 
 from raykqi.catalog.index import Index, utc
+from raykqi.catalog.quotas import held_bytes, quotas_of, taken_by
 from raykqi.catalog.redaction import pseudonym
 from raykqi.domain.ids import is_id
-from raykqi.domain.plan import BUILTIN_PLANS
+from raykqi.domain.plan import BUILTIN_PLANS, PlanSettings
+from raykqi.domain.quota import why_over, why_over_storage
 from raykqi.domain.run import Cause, Exit, Run, RunInputData, RunOutputData, RunPage, RunQuery, Usage
 from raykqi.errors import InvalidQuery, UnknownId
 
@@ -21,7 +23,8 @@ MAX_PAGE = 1_000
 _COLUMNS = """
     SELECT r.number, r.id::VARCHAR, r.project, r.plan, coalesce(p.name, ''), coalesce(p.image, ''), r.status, r.attempt,
            r.created, r.updated, r.creator, r.started, r.ended, r.exit_code, r.exit_message, r.reason, r.node, r.after,
-           r.usage, r.cause, r.reused_from, p.held, p.running_limit, p.definition
+           r.usage, r.cause, r.reused_from, p.held, p.running_limit, p.definition,
+           p.settings
     FROM run r LEFT JOIN plan p ON p.id = r.plan
 """
 _INPUTS = """
@@ -138,21 +141,53 @@ def _runs(index: Index, rows: Sequence[tuple[Any, ...]]) -> list[Run]:
     places = dict(index.rows(_PLACES, [waiting])) if waiting else {}
     plans = [row[3] for row in rows if row[6] == "waiting"]
     running = dict(index.rows(_RUNNING, [plans])) if plans else {}
+    over = _over_quota(index, rows) if plans else {}
     return [
-        _run(row, inputs.get(row[0], []), outputs.get(row[0], []), places.get(row[0], 0), running.get(row[3], 0))
+        _run(
+            row,
+            inputs.get(row[0], []),
+            outputs.get(row[0], []),
+            places.get(row[0], 0),
+            running.get(row[3], 0),
+            over.get(row[3], ""),
+        )
         for row in rows
     ]
 
 
+def _over_quota(index: Index, rows: Sequence[tuple[Any, ...]]) -> dict[str, str]:
+    """Of the plans of which a run waits: why the quota of their project lets none of their runs start."""
+    quotas = quotas_of(index)
+    projects = {row[2] for row in rows if row[6] == "waiting"} & quotas.keys()
+    taken = {project: taken_by(index, project) for project in projects}
+    limits = {project: limit for project in projects if (limit := quotas[project].storage) is not None}
+    sated = {
+        project: why_over_storage(project, limit, held_bytes(index, project, limit=limit))
+        for project, limit in limits.items()
+    }
+    reasons: dict[str, str] = {}
+    for row in rows:
+        project, plan, settings = row[2], row[3], row[24]
+        if row[6] == "waiting" and project in projects and plan not in reasons and settings:
+            wanted = msgspec.json.decode(settings, type=PlanSettings).resources
+            reasons[plan] = sated.get(project) or why_over(project, quotas[project], taken[project], wanted)
+    return reasons
+
+
 def _run(
-    row: tuple[Any, ...], inputs: list[RunInputData], outputs: list[RunOutputData], place: int, running: int
+    row: tuple[Any, ...],
+    inputs: list[RunInputData],
+    outputs: list[RunOutputData],
+    place: int,
+    running: int,
+    over_quota: str,
 ) -> Run:
     (
         _, id_, project, plan, name, image, status, attempt, created, updated, creator, started, ended, exit_code,
-        exit_message, reason, node, after, usage, cause, reused_from, held, running_limit, definition,
+        exit_message, reason, node, after, usage, cause, reused_from, held, running_limit, definition, _,
     ) = row  # fmt: skip
     if status == "waiting":
-        reason = _why_it_waits(reason, after, held, running, running_limit, place)
+        reason = _why_it_waits(reason, after, held, running, running_limit, place, over_quota)
     return Run(
         id=id_,
         project=project,
@@ -185,12 +220,16 @@ def _title(plan: str, definition: str | None) -> str:
     return msgspec.json.decode(definition, type=Definition).title
 
 
-def _why_it_waits(reason: str, after: datetime | None, held: str, running: int, running_limit: int, place: int) -> str:
+def _why_it_waits(
+    reason: str, after: datetime | None, held: str, running: int, running_limit: int, place: int, over_quota: str
+) -> str:
     nth = f"number {place} in the queue" if place else ""
     if after and utc(after) > datetime.now(UTC):
         return f"{reason}, not before {utc(after).isoformat(timespec='seconds')}"
     if held:
         return held
+    if over_quota:
+        return over_quota
     if running_limit and running >= running_limit:
         return f"{running} of at most {running_limit} runs of its plan are under way; {nth}"
     return f"{nth} ({reason})" if nth and reason else nth or reason

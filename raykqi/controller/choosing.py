@@ -33,32 +33,47 @@ class Choosing:
         self._seconds[plan] = before + SMOOTHING * (seconds - before)
 
     def is_full(self, plan: QueuedPlan) -> bool:
-        """Whether there is no room for a run of it now."""
-        return self._ledger.place(self.counted(plan), plan.definition) is None
+        """Whether there is no room for a run of it now, on the nodes or in the quota of its project."""
+        is_over = self._ledger.is_over(plan.project, plan.settings.resources)
+        return is_over or self._ledger.place(self.counted(plan), plan.definition) is None
 
     def choose(self, candidates: Iterable[Candidate]) -> list[Chosen]:
-        """Those that fit, each with the place that is counted for it."""
+        """Those that fit, each with the place that is counted for it.
+
+        A run for which the quota of its project has no room is in the way of nobody in other projects.
+        """
         chosen: list[Chosen] = []
         full: set[str] = set()
         blocked: set[int] = set()
+        closed: set[str] = set()  # projects whose younger runs wait for one that has waited too long
         for _, number, run, plan in sorted(candidates, key=lambda candidate: candidate[:2]):
-            if plan.id in full:
+            if plan.id in full or plan.project in closed:
+                continue
+            if self._ledger.is_over(plan.project, plan.settings.resources):
+                full.add(plan.id)
+                if not self._ledger.is_beyond(plan.project, plan.settings.resources):
+                    blocked.add(number)
+                    if self._has_starved(number):
+                        closed.add(plan.project)
                 continue
             counted = self.counted(plan)
             place = self._ledger.place(counted, plan.definition) if run else None
             if place is None:
                 full.add(plan.id)
                 blocked.add(number)
-                since = self._blocked_since.setdefault(number, time.monotonic())
-                if time.monotonic() - since > STARVED:
+                if self._has_starved(number):
                     break
                 continue
-            self._ledger.take(Attempt(run, 0), place, counted)
+            self._ledger.take(Attempt(run, 0), place, counted, project=plan.project, whole=plan.settings.resources)
             chosen.append((run, plan, place))
             if len(chosen) >= AT_ONCE:
                 break
         self._blocked_since = {number: since for number, since in self._blocked_since.items() if number in blocked}
         return chosen
+
+    def _has_starved(self, number: int) -> bool:
+        since = self._blocked_since.setdefault(number, time.monotonic())
+        return time.monotonic() - since > STARVED
 
     def counted(self, plan: QueuedPlan) -> Resources:
         """Quick functions are counted for less, so that more of them are on their way."""

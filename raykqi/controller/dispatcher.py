@@ -18,6 +18,7 @@ import msgspec
 
 from raykqi.catalog.index import Index
 from raykqi.catalog.queue import QueuedPlan, attempts_of, next_due, orders_of, queued_plans, under_way, waiting_runs
+from raykqi.catalog.quotas import quotas_of, sated_projects
 from raykqi.controller.choosing import AT_ONCE, Candidate, Choosing, Chosen
 from raykqi.controller.controller import Controller
 from raykqi.controller.nodes import Nodes
@@ -286,15 +287,18 @@ class Dispatcher:
     def _dispatch(self) -> None:
         now = self._clock.now()
         self._ledger.shapes = self._nodes.shapes()
+        self._ledger.quotas = self._ask(quotas_of)
+        plans = self._ask(queued_plans, now)
+        sated = self._ask(sated_projects, self._ledger.quotas, {plan.project for plan in plans})
         candidates: list[Candidate] = []
         fitting: dict[str, tuple[QueuedPlan, int]] = {}
         absent: set[str] = set()  # runs that hooks are asked about
-        for plan in self._ask(queued_plans, now):
+        for plan in plans:
             reason = self._ledger.why_never(plan.settings.resources, plan.definition)
             if reason != plan.held:
                 self._controller.submit(HoldPlan(BY, plan.id, reason))
             room = plan.settings.limits.running - plan.running if plan.settings.limits.running else AT_ONCE
-            if reason or room <= 0:
+            if reason or room <= 0 or plan.project in sated:
                 continue
             if self._choosing.is_full(plan):
                 candidates.append((-plan.priority, plan.oldest, "", plan))  # it counts as waiting, and lets others pass
@@ -353,7 +357,8 @@ class Dispatcher:
         places = {run: (plan, place) for run, plan, place in chosen}
         for attempt in started:
             plan, place = places[attempt.run]
-            self._ledger.take(attempt, place, self._choosing.counted(plan))
+            resources = plan.settings.resources
+            self._ledger.take(attempt, place, self._choosing.counted(plan), project=plan.project, whole=resources)
             self._plan_of[attempt] = plan.id
             if not plan.definition.function:
                 self._with_receipt.add(attempt)
@@ -373,7 +378,8 @@ class Dispatcher:
             self._plan_of[run.attempt] = run.plan
             self._with_receipt.add(run.attempt)
             names = [shape.name for shape in self._ledger.shapes]
-            self._ledger.take(run.attempt, run.node if run.node in names else names[0] if names else "", run.resources)
+            node = run.node if run.node in names else names[0] if names else ""
+            self._ledger.take(run.attempt, node, run.resources, project=run.project)
             if run.status == "ready":
                 self._report(Lost(run.attempt, "its server ended before it began", blameless=True))
             elif run.executor == self._nodes.executor:

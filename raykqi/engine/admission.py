@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+from raykqi.domain.access import Quota
 from raykqi.domain.order import Attempt, NodeShape
 from raykqi.domain.plan import Definition
+from raykqi.domain.quota import NOTHING_TAKEN, Taken, add, is_beyond, why_over
 from raykqi.domain.resources import Resources, show_bytes, show_thousandths
 
 __all__ = ["STARVED", "Ledger", "fits", "fits_limit", "share", "why_never"]
@@ -39,16 +42,28 @@ class _Sum:
         )
 
 
+class _Place(NamedTuple):
+    """What an attempt takes: of a node, and of the quota of its project."""
+
+    node: str
+    resources: Resources
+    project: str
+    counted: Resources
+
+
 class Ledger:
     """What each node has, and which attempt takes what of it. Ray places runs; this keeps count of how many fit.
 
-    `limit` is what all of them may take together in cores, memory and GPUs, on however many nodes.
+    `limit` is what all of them may take together in cores, memory and GPUs, on however many nodes;
+    `quotas` what those of each project may.
     """
 
     def __init__(self, shapes: Sequence[NodeShape] = (), limit: Resources | None = None) -> None:
         self.shapes = shapes
+        self.quotas: Mapping[str, Quota] = {}
         self._limit = limit
-        self._taken: dict[Attempt, tuple[str, Resources]] = {}
+        self._taken: dict[Attempt, _Place] = {}
+        self._by_project: dict[str, Taken] = {}
         self._by_node: dict[str, _Sum] = {}
         self._together = _Sum()
 
@@ -71,17 +86,33 @@ class Ledger:
                 return shape.name
         return None
 
-    def take(self, attempt: Attempt, node: str, resources: Resources) -> None:
+    def take(
+        self, attempt: Attempt, node: str, resources: Resources, *, project: str = "", whole: Resources | None = None
+    ) -> None:
+        """`whole` is what counts for the project, where runs that take turns in one place count less for the node."""
         self.give_back(attempt)
-        self._taken[attempt] = (node, resources)
+        counted = whole or resources
+        self._taken[attempt] = _Place(node, resources, project, counted)
         self._together.add(resources, 1)
         self._by_node.setdefault(node, _Sum()).add(resources, 1)
+        self._by_project[project] = add(self._by_project.get(project, NOTHING_TAKEN), counted)
 
     def give_back(self, attempt: Attempt) -> None:
-        if taken := self._taken.pop(attempt, None):
-            node, resources = taken
-            self._together.add(resources, -1)
-            self._by_node[node].add(resources, -1)
+        if place := self._taken.pop(attempt, None):
+            self._together.add(place.resources, -1)
+            self._by_node[place.node].add(place.resources, -1)
+            self._by_project[place.project] = add(self._by_project[place.project], place.counted, -1)
+
+    def is_over(self, project: str, resources: Resources) -> bool:
+        """Whether a run that asks for this would take its project over its quota now."""
+        quota = self.quotas.get(project)
+        taken = self._by_project.get(project, NOTHING_TAKEN)
+        return quota is not None and bool(why_over(project, quota, taken, resources))
+
+    def is_beyond(self, project: str, resources: Resources) -> bool:
+        """Whether it asks for more than its project may ever take."""
+        quota = self.quotas.get(project)
+        return quota is not None and is_beyond(quota, resources)
 
     def why_never(self, resources: Resources, definition: Definition) -> str:
         """Why no node there is can ever run it, in words; "" when one could."""
