@@ -47,9 +47,8 @@ class Api:
 
     async def caller(self, token: str) -> Caller:
         """Raises `Unauthenticated` when the token stands for nobody (any more)."""
-        caller = self.callers.remembered(token)
-        if caller is not None:
-            return caller
+        if known := self.callers.remembered(token):
+            return known
         loop = asyncio.get_running_loop()
         seq, caller = await loop.run_in_executor(self.readers, self.callers.look_up, token)
         self.callers.remember(token, seq, caller)

@@ -134,7 +134,9 @@ class Door:
         if route.query is not None:
             given["query"] = decoded
         if route.body is not None:
-            given["body"] = decode_body(body, asked.headers.get("content-type", ""), route.body)
+            content_type = asked.headers.get("content-type", "")
+            is_other = content_type.partition(";")[0].strip().lower() in route.takes
+            given["body"] = body if is_other else decode_body(body, content_type, route.body)
         if route.is_async:
             return await route.handler(asked, **given)
         return await asked.in_thread(route.handler, asked, **given)

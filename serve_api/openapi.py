@@ -71,7 +71,7 @@ def document(routes: Iterable[Route]) -> Record:
     routes = tuple(routes)
     types: list[Any] = [Problem]
     types += [each for route in routes for each in (route.body, route.answer) if each is not None]
-    schemas, components = msgspec.json.schema_components(types, ref_template=REF)
+    schemas, components = msgspec.json.schema_components(types, schema_hook=_anything, ref_template=REF)
     known = {_key(kind): schema for kind, schema in zip(types, schemas, strict=True)}
     paths: dict[str, Record] = {}
     for route in routes:
@@ -189,6 +189,13 @@ def _headers(route: Route) -> Record:
 
 def _problem(what: str) -> Record:
     return {"description": what, "content": {MEDIA_TYPE: {"schema": {"$ref": REF.format(name="Problem")}}}}
+
+
+def _anything(kind: type) -> Record:
+    """What plans hand on as it is."""
+    if kind is object:
+        return {"description": "Any JSON"}
+    raise TypeError(f"{kind} has no schema")
 
 
 def _shared(name: str) -> Record:

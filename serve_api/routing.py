@@ -109,7 +109,7 @@ def _declared(method: Method, path: str, handler: Handler, needs: Needs, tag: st
         raise TypeError(f"{path} is of no project, so that nobody can be its {needs}")
     summary = (inspect.getdoc(handler) or "").strip()
     answer = hints.get("return")
-    fields = {
+    fields: dict[str, Any] = {
         "query": hints.get("query"),
         "body": hints.get("body"),
         "answer": None if answer is type(None) or more.get("media") else answer,

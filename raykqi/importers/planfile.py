@@ -14,7 +14,7 @@ from raykqi.importers.places import Places, quote
 from raykqi.importers.variables import fill_in
 from raykqi.importers.yaml_tree import MOST_BYTES, decode, read_tree
 
-__all__ = ["read_plan"]
+__all__ = ["read_plan", "read_sent_plan"]
 
 
 def read_plan(
@@ -34,8 +34,31 @@ def read_plan(
     return _read(decode(_content(path), str(path)), str(path), path, variables or {}, params or {})
 
 
+def read_sent_plan(
+    text: str, *, variables: Mapping[str, str] | None = None, params: Mapping[str, object] | None = None
+) -> Draft:
+    """The plan in a text that came from another machine: nothing in it means a file or folder of this one."""
+    tree, lines = read_tree(text, "plan")
+    places = Places("plan", lines)
+    hint = "Apply it by `raykqi plan apply` or raykqi.connect(…).apply(…), which send the code along."
+    if isinstance(tree, dict):
+        refuse_other_tools(tree, "plan")
+        if "source" in tree:
+            places.refuse(("source",), "a plan that is sent as text can bring no code along", hint=hint)
+        around = tree.get("runtime_env")
+        if isinstance(around, dict) and "working_dir" in around:
+            places.refuse(("runtime_env",), "a plan that is sent as text can bring no working_dir along", hint=hint)
+    return _read(text, "plan", None, variables or {}, params or {}, is_sent=True)
+
+
 def _read(
-    text: str, shown: str, path: Path | None, variables: Mapping[str, str], params: Mapping[str, object]
+    text: str,
+    shown: str,
+    path: Path | None,
+    variables: Mapping[str, str],
+    params: Mapping[str, object],
+    *,
+    is_sent: bool = False,
 ) -> Draft:
     tree, lines = read_tree(text, shown)
     places = Places(shown, lines)
@@ -47,7 +70,7 @@ def _read(
     refuse_other_tools(tree, shown)
     filled = fill_in(tree, variables, places)
     assert isinstance(filled, dict)
-    folder = path.resolve().parent if path else Path.cwd()
+    folder = None if is_sent else path.resolve().parent if path else Path.cwd()
     origin = str(path.resolve()) if path else ""
     return with_params(build(filled, places, folder=folder, origin=origin), params)
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PlanVerbs"]
 
+MOST_RUNS = 10**9
+
 
 class PlanVerbs(Inside):
     def draft(
@@ -136,9 +138,7 @@ class PlanVerbs(Inside):
 
     def change_limits(self, plan: str | Plan, *, running: int | None = None, pending: int | None = None) -> Plan:
         """How many of its runs may be under way (0: as many as fit), and how many may wait."""
-        for name, value in (("running", running), ("pending", pending)):
-            if value is not None and value < (0 if name == "running" else 1):
-                raise InvalidInput(f"a limit of {value} {name} runs is not possible", hint="Give a larger number.")
+        _check_limits(running, pending)
         return self._change(plan, running=running, pending=pending)
 
     def change_service_account(self, plan: str | Plan, name: str) -> Plan:
@@ -159,6 +159,33 @@ class PlanVerbs(Inside):
             add_annotations=tuple(map(_pair, add)),
             remove_annotations=tuple(map(_pair, remove)),
             remove_annotation_keys=tuple(remove_keys),
+        )
+
+    def change(
+        self,
+        plan: str | Plan,
+        *,
+        active: bool | None = None,
+        resources: Mapping[str, object] | None = None,
+        running: int | None = None,
+        pending: int | None = None,
+        service_account: str | None = None,
+        add_annotations: Iterable[str] = (),
+        remove_annotations: Iterable[str] = (),
+        remove_annotation_keys: Iterable[str] = (),
+    ) -> Plan:
+        """Several of these changes in one step; what is None stays as it is."""
+        _check_limits(running, pending)
+        return self._change(
+            plan,
+            active=active,
+            resources=resources,
+            running=running,
+            pending=pending,
+            service_account=service_account and check_text(service_account, "service account"),
+            add_annotations=tuple(map(_pair, add_annotations)),
+            remove_annotations=tuple(map(_pair, remove_annotations)),
+            remove_annotation_keys=tuple(check_text(key, "annotation") for key in remove_annotation_keys),
         )
 
     def why(self, plan: str | Plan, data: Named) -> Why:
@@ -254,6 +281,16 @@ class PlanVerbs(Inside):
         digest = command.definition.digest
         ids = self._read(lambda: plans_with(self._keeper.index, project=command.project, digest=digest))
         return self.plan(ids[0]) if ids else None
+
+
+def _check_limits(running: int | None, pending: int | None) -> None:
+    for name, value, least in (("running", running, 0), ("pending", pending, 1)):
+        if value is None:
+            continue
+        if value < least:
+            raise InvalidInput(f"a limit of {value} {name} runs is not possible", hint="Give a larger number.")
+        if value > MOST_RUNS:
+            raise InvalidInput(f"a limit of {value} {name} runs is no limit", hint=f"Give at most {MOST_RUNS:,}.")
 
 
 def _pair(text: str) -> tuple[str, str]:

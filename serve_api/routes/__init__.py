@@ -11,6 +11,6 @@ __all__ = ["all_routes"]
 
 
 def all_routes() -> Iterator[Route]:
-    from serve_api.routes import data, downloads, service, uploads
+    from serve_api.routes import data, lineage, plans, runs, service, upkeep
 
-    return chain(*(noun.routes for noun in (data, uploads, downloads, service)))
+    return chain(*(noun.routes for noun in (data, runs, plans, lineage, service, upkeep)))
