@@ -6,7 +6,7 @@ import logging
 import secrets
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from raykqi.settings import environment_with
 __all__ = ["RayHandle", "start_or_join"]
 
 LONGEST_FOLDER = 40  # Ray puts sockets below it, whose paths may have 107 bytes
+LONGEST_PARENT = 12  # of a folder that we make, where HAProxy puts its own, whose paths may have 97
 NAMESPACE = "raykqi"
 TOKEN = "token"
 # Never the subreaper (RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper): with it every command
@@ -62,8 +63,12 @@ def start_or_join(
     labels: Mapping[str, str] | None = None,
     dashboard: bool = False,
     temp_dir: Path | None = None,
+    flags: Callable[[Path], Mapping[str, str]] | None = None,
 ) -> RayHandle:
-    """Join the cluster at `address`, or start one with what is given, or with all that this machine has."""
+    """Join the cluster at `address`, or start one with what is given, or with all that this machine has.
+
+    `flags` answers more variables for the environment of one of our own, whose folder it is given.
+    """
     own = {"cpus": cpus, "gpus": gpus, "memory": memory, "resources": resources, "labels": labels}
     if address and any(value is not None for value in own.values()):
         named = ", ".join(name for name, value in own.items() if value is not None)
@@ -78,7 +83,7 @@ def start_or_join(
             folder = undo.enter_context(_folder(temp_dir))
             token = _token(folder)
             only_with_it = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / TOKEN)} if token else {}
-            undo.enter_context(environment_with(FLAGS | only_with_it))
+            undo.enter_context(environment_with({**FLAGS, **only_with_it, **(flags(folder) if flags else {})}))
             options = {
                 "address": "local",
                 "_temp_dir": str(folder),
@@ -134,7 +139,7 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
         yield wanted
         return
     parent = tempfile.gettempdir()
-    with held_folder(Path(parent if len(parent) < LONGEST_FOLDER - 20 else "/tmp")) as made:
+    with held_folder(Path(parent if len(parent) <= LONGEST_PARENT else "/tmp")) as made:
         yield made
 
 

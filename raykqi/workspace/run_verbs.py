@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,19 +16,15 @@ from raykqi.domain.beat import Beat, BeatFile
 from raykqi.domain.data import Named
 from raykqi.domain.ids import is_id
 from raykqi.domain.plan import Plan
-from raykqi.domain.resources import Resources
 from raykqi.domain.run import ENDED, LIVE, STATUSES, Run, RunPage, RunQuery, RunStatus
 from raykqi.domain.tags import instant_of
 from raykqi.domain.text import check_text
 from raykqi.engine.run_commands import RemoveRuns, RetryRuns, StopRuns
-from raykqi.errors import Conflict, DataGone, InvalidInput, InvalidQuery, WorkspaceOwned
-from raykqi.workspace.inside import Inside
+from raykqi.errors import Conflict, DataGone, InvalidInput, InvalidQuery
+from raykqi.workspace.serve_verbs import ServeVerbs
 
 if TYPE_CHECKING:
-    from raykqi.controller.nodes import Nodes
-    from raykqi.domain.hooks import Hooks
-    from raykqi.server import Server
-    from raykqi.workspace.serving import Serving
+    pass
 
 __all__ = ["RunVerbs"]
 
@@ -37,7 +32,7 @@ NamedRun = str | Run
 WAIT_STEP = 1.0  # between looks for a change that nobody told of
 
 
-class RunVerbs(Inside):
+class RunVerbs(ServeVerbs):
     # Questions
 
     def runs(
@@ -247,90 +242,6 @@ class RunVerbs(Inside):
                     hint=f"`raykqi plan activate {run.plan}` lets it.",
                 )
 
-    def serve(self, nodes: Nodes, *, limit: Resources | None = None, hooks: Hooks | Path | str | None = None) -> Server:
-        """Run plans on these nodes until the server that is answered is closed. `hooks` may be a file."""
-        from raykqi.server import Server
-
-        server = Server(self._parts, self._settings, nodes, limit=limit, hooks=_hooks(hooks))
-        self._servers.append(server)
-        return server
-
-    def serving(
-        self,
-        *,
-        address: str | None = None,
-        cpus: int | None = None,
-        gpus: int | None = None,
-        memory: int | None = None,
-        resources: Mapping[str, float] | None = None,
-        labels: Mapping[str, str] | None = None,
-        dashboard: bool = False,
-        limit: Resources | None = None,
-        hooks: Hooks | Path | str | None = None,
-    ) -> AbstractContextManager[Serving]:
-        """Run plans within a `with` block, on a Ray of this machine with these resources or the one at `address`.
-
-        `hooks`, or the file that tells them, are asked before each step of a run and told after it.
-        A Ray of our own ends with the block, and what it ran waits again; on one that was joined, runs go on.
-        """
-        from raykqi.workspace.serving import open_serving
-
-        return open_serving(
-            self._parts,
-            self._settings,
-            address=address,
-            cpus=cpus,
-            gpus=gpus,
-            memory=memory,
-            resources=resources,
-            labels=labels,
-            dashboard=dashboard,
-            limit=limit,
-            hooks=_hooks(hooks),
-        )
-
-    def work(
-        self,
-        *,
-        address: str | None = None,
-        cpus: int | None = None,
-        gpus: int | None = None,
-        memory: int | None = None,
-        hooks: Hooks | Path | str | None = None,
-        timeout: float | None = None,
-        tick: Callable[[], None] | None = None,
-    ) -> bool:
-        """Run what waits, and what comes of it, on a Ray of this machine or the one at `address`; then end it.
-
-        True when nothing is left that could run.
-        """
-        with self.serving(address=address, cpus=cpus, gpus=gpus, memory=memory, hooks=hooks) as serving:
-            return serving.drain(timeout, tick=tick)
-
-    def serve_detached(
-        self, *, address: str, limit: Resources | None = None, hooks: Hooks | Path | str | None = None
-    ) -> str:
-        """Run plans on the cluster at `address` from now on, without this process; the name of what does it."""
-        from raykqi.workspace.serving import start_detached
-
-        return start_detached(self._parts, self._settings, address=address, limit=limit, hooks=_hooks(hooks))
-
-    def stop_detached(self, *, address: str) -> str:
-        """End what `serve_detached` began; runs that are under way go on."""
-        from raykqi.workspace.serving import stop_detached
-
-        return stop_detached(self._parts, address=address)
-
-    def is_served(self) -> bool:
-        """Whether something runs the plans of this workspace now, so that what waits will not wait forever."""
-        from raykqi.server import take_right
-
-        try:
-            take_right(self._store, self._settings, 0).close()
-        except WorkspaceOwned:
-            return True
-        return False
-
     @contextmanager
     def watching(self, changed: Callable[[], None]) -> Iterator[None]:
         """Within a `with` block, `changed` is called in another thread when the workspace may have changed."""
@@ -364,11 +275,3 @@ class RunVerbs(Inside):
         if not named:
             raise InvalidInput("no runs were named", hint="Give at least one id.")
         return tuple(dict.fromkeys(self._read(lambda: [self._whole_run(run) for run in named])))
-
-
-def _hooks(hooks: Hooks | Path | str | None) -> Hooks | None:
-    if not isinstance(hooks, Path | str):
-        return hooks
-    from raykqi.importers.hooks_file import read_hooks
-
-    return read_hooks(hooks)
