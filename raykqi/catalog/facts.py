@@ -9,6 +9,7 @@ import msgspec
 
 from raykqi.catalog.access_facts import AccessFacts
 from raykqi.catalog.index import Index
+from raykqi.catalog.quotas import StorageFacts
 from raykqi.catalog.run_facts import PlanFacts, RunFacts
 from raykqi.domain.data import DataStatus
 from raykqi.domain.events import Event
@@ -60,6 +61,7 @@ class Facts:
     runs: dict[str, RunFacts] = field(default_factory=dict)
     plans: dict[str, PlanFacts] = field(default_factory=dict)
     alike: dict[str, list[str]] = field(default_factory=dict)  # digest or name → plans that have it
+    storage: dict[str, StorageFacts] = field(default_factory=dict)  # of projects that may not hold everything
     flows: frozenset[frozenset[Tag]] = frozenset()  # tags of all that could come of the plan that is applied
     access: AccessFacts = field(default_factory=AccessFacts)
     entry: int = 1  # the number of the next one in the journal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -16,7 +17,7 @@ from raykqi.domain.plan import PlanSettings
 from raykqi.domain.quota import NOTHING_TAKEN, Taken
 from raykqi.domain.resources import Resources
 
-__all__ = ["held_bytes", "quotas_of", "sated_projects", "stored_bytes", "taken_by", "trees_held"]
+__all__ = ["StorageFacts", "held_bytes", "load_storage", "quotas_of", "sated_projects", "stored_bytes", "taken_by"]
 
 _QUOTAS = "SELECT name, quota FROM project"
 _TAKEN = """
@@ -34,6 +35,15 @@ _TREES = """
     SELECT DISTINCT tree FROM data
     WHERE project = ? AND tree IN (SELECT unnest(?::VARCHAR[])) AND status NOT IN ('purged', 'removed')
 """
+
+
+@dataclass
+class StorageFacts:
+    """Of a project whose data may take `limit` bytes: what they take, and which of the asked trees it has."""
+
+    limit: int
+    held: int
+    trees: set[str] = field(default_factory=set)
 
 
 class _Sum(NamedTuple):
@@ -102,9 +112,20 @@ def sated_projects(index: Index, quotas: Mapping[str, Quota], projects: Collecti
     }
 
 
-def trees_held(index: Index, project: str, trees: Collection[str]) -> set[str]:
-    """Those of the trees that data of the project has."""
-    return {tree for (tree,) in index.rows(_TREES, [project, list(trees)])} if trees else set()
+def load_storage(index: Index, wanted: Mapping[str, Mapping[str, int]]) -> dict[str, StorageFacts]:
+    """Of each project, the sizes of the trees that are to come. Left out are those that may hold anything."""
+    if not wanted:
+        return {}
+    found: dict[str, StorageFacts] = {}
+    for project, quota in quotas_of(index).items():
+        if project not in wanted or quota.storage is None:
+            continue
+        more = sum(wanted[project].values())
+        held = held_bytes(index, project, limit=quota.storage - max(0, more - 1))
+        facts = found[project] = StorageFacts(quota.storage, held)
+        if held + more > quota.storage:  # what is there already takes no more
+            facts.trees = {tree for (tree,) in index.rows(_TREES, [project, list(wanted[project])])}
+    return found
 
 
 def _known(index: Index) -> dict[str, _Sum]:

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raykqi.catalog.facts import is_collecting
-from raykqi.controller.controller import Controller
+from raykqi.catalog.quotas import load_storage
+from raykqi.controller.writer import Writer
 from raykqi.domain.data import Data, TreeRef, Upstream
 from raykqi.domain.events import RunInput, RunRecorded
 from raykqi.domain.tags import Tag
 from raykqi.engine.commands import NewOutput, RecordRun
+from raykqi.engine.decide import no_room
 from raykqi.errors import ObjectMissing, UploadStale
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import Store
@@ -37,7 +39,7 @@ class Upload:
     def __init__(
         self,
         store: Store,
-        controller: Controller,
+        controller: Writer,
         settings: Settings,
         progress: Progress,
         *,
@@ -97,6 +99,7 @@ class Upload:
     ) -> Data:
         deadline = float("inf")
         self._controller.refresh()
+        self._refuse_when_full()
         while True:
             generation = self._controller.keeper.position.generation
             try:
@@ -125,6 +128,13 @@ class Upload:
                 continue
             assert isinstance(event, RunRecorded)
             return _data(event)
+
+    def _refuse_when_full(self) -> None:
+        """Before bytes are sent in vain; whether there is room for them all is known when they are recorded."""
+        keeper, project = self._controller.keeper, self._settings.project
+        storage = keeper.sound(lambda: load_storage(keeper.index, {project: {}})).get(project)
+        if storage and storage.held >= storage.limit:
+            raise no_room(project, storage, "nothing more is taken in")
 
     def _endangered(self, tree: TreeRef) -> frozenset[str]:
         """While a collection deletes objects by name, it also hits those that this upload has just written anew."""

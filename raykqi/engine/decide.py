@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import singledispatch
 
 from raykqi.catalog.facts import Consumer, DataFacts, Facts
+from raykqi.catalog.quotas import StorageFacts
 from raykqi.domain.events import (
     DataPurged,
     DataRemoved,
@@ -21,10 +22,11 @@ from raykqi.domain.events import (
     TagsChanged,
 )
 from raykqi.domain.ids import IdMaker
+from raykqi.domain.quota import show_amount
 from raykqi.engine.commands import ChangeTags, Collected, Condemn, Purge, RecordRun, Remove
-from raykqi.errors import Conflict, InUse, UnknownId, UploadStale
+from raykqi.errors import Conflict, InUse, QuotaExceeded, UnknownId, UploadStale
 
-__all__ = ["consumers_needed", "data_needed", "decide", "keys_needed"]
+__all__ = ["consumers_needed", "data_needed", "decide", "keys_needed", "no_room"]
 
 _ENDED = ("done", "failed", "invalidated")
 
@@ -71,6 +73,7 @@ def _(command: RecordRun, facts: Facts, now: datetime, ids: IdMaker) -> list[Eve
         status = _readable(given.data, facts, command).status
         if status not in ("done", "purged"):
             raise InUse(f"data {given.data} is {status}, so nothing can have been made of it", hint="Name other data.")
+    _take_room(command, facts)
     run = ids.new()
     outputs = tuple(RunOutput(output.name, ids.new(), output.tree, output.tags) for output in command.outputs)
     consumer = Consumer(run, "done", frozenset(output.data for output in outputs), command.project)
@@ -139,6 +142,26 @@ def _(command: Collected, facts: Facts, now: datetime, ids: IdMaker) -> list[Eve
     facts.generation += 1
     facts.condemned = frozenset()
     return [ObjectsCollected(now, command.by, command.generation, command.bytes)]
+
+
+def _take_room(command: RecordRun, facts: Facts) -> None:
+    """Refused when the project would hold more than it may; what it has already takes no more room."""
+    storage = facts.storage.get(command.project)
+    if storage is None:
+        return
+    sizes = {output.tree.hash: output.tree.size for output in command.outputs if output.tree.hash not in storage.trees}
+    more = sum(sizes.values())
+    if more and storage.held + more > storage.limit:
+        raise no_room(command.project, storage, f"there is no room for {show_amount(more)} more")
+    storage.held += more
+    storage.trees |= sizes.keys()
+
+
+def no_room(project: str, storage: StorageFacts, said: str) -> QuotaExceeded:
+    return QuotaExceeded(
+        f"project {project} holds {show_amount(storage.held)} of at most {show_amount(storage.limit)}: {said}",
+        hint="Purge or remove data, or ask an administrator of the workspace to raise the quota.",
+    )
 
 
 def _readable(id_: str, facts: Facts, command: RecordRun) -> DataFacts:

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 from raykqi.catalog.facts import Facts, load_answered, load_facts
 from raykqi.catalog.index import Index
+from raykqi.catalog.quotas import load_storage
 from raykqi.catalog.run_facts import load_plan_facts, load_run_facts, plans_with
 from raykqi.engine.access_commands import AccessCommand
 from raykqi.engine.access_needs import gather_access_facts
-from raykqi.engine.commands import Command, Envelope
+from raykqi.engine.commands import Command, Envelope, RecordRun
 from raykqi.engine.decide import consumers_needed, data_needed, keys_needed
 from raykqi.engine.decide_envelope import bare, request_of
 from raykqi.engine.preconditions import current_etag
@@ -53,6 +54,7 @@ def gather_facts(index: Index, commands: Sequence[Command]) -> Facts:
             queued |= set(facts.alike.get(command.definition.name, ()))
     held = {command.plan for command in commands if isinstance(command, HoldPlan)}
     facts.plans = load_plan_facts(index, plans | queued | held, with_queue=queued)
+    facts.storage = load_storage(index, _trees(commands))
     if any(isinstance(command, AccessCommand) for command in commands):
         facts.access = gather_access_facts(index, commands)
     requests = {request for command in asked if (request := request_of(command))}
@@ -75,6 +77,16 @@ def _look_around(command: ApplyPlan, facts: Facts, index: Index) -> None:
     if definition.log is not None:
         outputs.append(definition.log)
     facts.flows = frozenset(plans_below(index, command.project, outputs))
+
+
+def _trees(commands: Iterable[object]) -> dict[str, dict[str, int]]:
+    """By project, the sizes of the trees that are to be recorded."""
+    found: dict[str, dict[str, int]] = {}
+    for command in commands:
+        if isinstance(command, RecordRun):
+            sizes = found.setdefault(command.project, {})
+            sizes.update((output.tree.hash, output.tree.size) for output in command.outputs)
+    return found
 
 
 def _runs(command: object) -> Iterable[str]:
