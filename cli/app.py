@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from cli import data, lineage, plan, plan_why, run, tag, up, upkeep
+from cli import audit, data, lineage, login, plan, plan_why, profile, project, run, tag, token, up, upkeep, user
 from cli.command import DebugOption, JsonOption, ProfileOption, ProjectOption, WorkspaceOption, command
 from cli.session import DEFAULT_URL, Session
 
@@ -95,6 +95,12 @@ app.add_typer(run.app, name="run")
 app.add_typer(lineage.app, name="lineage")
 up.register(app)
 plan_why.register(app)
+login.register(app)
+app.add_typer(profile.app, name="profile")
+app.add_typer(project.app, name="project")
+app.add_typer(user.app, name="user")
+app.add_typer(token.app, name="token")
+audit.register(app)
 upkeep.register(app)
 
 

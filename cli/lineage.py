@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,9 +14,6 @@ from cli.session import Session
 from cli.values import parse_limit, parse_moment, show_count
 from raykqi.domain.lineage import Lineage
 from raykqi.errors import InvalidInput
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["app"]
 

@@ -17,6 +17,7 @@ __all__ = ["VERSION_HEADER", "Problem", "failure_of", "not_a_server", "unreachab
 VERSION_HEADER = "Raykqi-Version"
 PREFIX = "urn:raykqi:error:"
 GATEWAY = (502, 503, 504)
+NO_ROUTE = "Not Found"  # what is said of a path that no route is for
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -35,6 +36,11 @@ def failure_of(response: httpx.Response, url: str, own_version: str) -> RaykqiEr
     """The error that an answer of 400 or more tells of. Its body must have been read."""
     version = response.headers.get(VERSION_HEADER, "")
     problem = _problem(response)
+    if version and (response.status_code == 405 or (problem and problem.detail == NO_ROUTE)):
+        return VersionMismatch(
+            f"the server at {url} has version {version} and does not know what was asked of it",
+            hint=f"This client has version {own_version}: use the same on both sides.",
+        )
     if problem is None:
         if response.status_code in GATEWAY:
             return ServerUnavailable(
@@ -43,11 +49,6 @@ def failure_of(response: httpx.Response, url: str, own_version: str) -> RaykqiEr
             )
         if not version:
             return not_a_server(url, f"{response.status_code} {response.reason_phrase}")
-        if response.status_code in (404, 405):
-            return VersionMismatch(
-                f"the server at {url} has version {version} and does not know what was asked of it",
-                hint=f"This client has version {own_version}: use the same on both sides.",
-            )
         return ServerError(f"the server at {url} answered {response.status_code}", hint="Look into its log.")
     return _error_of(problem, response)
 

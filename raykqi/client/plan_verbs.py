@@ -159,6 +159,32 @@ class PlanVerbs(Asking):
             check_text(text, "annotation")
         return self._change(plan, **texts, remove_annotation_keys=list(remove_keys))
 
+    def change(
+        self,
+        plan: str | Plan,
+        *,
+        active: bool | None = None,
+        resources: Mapping[str, object] | None = None,
+        running: int | None = None,
+        pending: int | None = None,
+        service_account: str | None = None,
+        add_annotations: Iterable[str] = (),
+        remove_annotations: Iterable[str] = (),
+        remove_annotation_keys: Iterable[str] = (),
+    ) -> Plan:
+        """Several of these changes in one step; what is None stays as it is."""
+        return self._change(
+            plan,
+            active=active,
+            resources=resources and dict(resources),
+            running=running,
+            pending=pending,
+            service_account=service_account,
+            add_annotations=list(add_annotations),
+            remove_annotations=list(remove_annotations),
+            remove_annotation_keys=list(remove_annotation_keys),
+        )
+
     def why(self, plan: str | Plan, data: Named) -> Why:
         """Whether the data may sit in an input of the plan, and if not, what is missing."""
         asked = [("data", check_id_prefix(id_of(data)))]

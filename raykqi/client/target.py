@@ -10,12 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from raykqi.client.profiles import Profiles, read_profiles
+from raykqi.client.profiles import Profile, Profiles, read_profiles
 from raykqi.domain.access import DEFAULT_PROJECT, check_project
 from raykqi.errors import Conflict, InvalidInput, WorkspaceMissing
 from raykqi.settings import ServerSettings
 
-__all__ = ["LocalServer", "Target", "find_target", "is_server_url", "local_servers", "target_at"]
+__all__ = ["LocalServer", "Target", "address_of", "find_target", "local_servers", "target_at"]
 
 
 @dataclass(frozen=True)
@@ -40,27 +40,26 @@ class LocalServer(msgspec.Struct, frozen=True):
         return f"<server of {self.workspace} at {self.url}>"
 
 
-def is_server_url(text: str | None) -> bool:
-    return text is not None and text.lower().startswith(("http://", "https://"))
-
-
 def target_at(url: str, settings: ServerSettings, *, token: str | None = None, project: str | None = None) -> Target:
     """The server at `url`, which may bring its token along, as what `raykqi up` prints does.
 
-    A token that is not given is looked for where that very server's would be: no server gets another's.
+    A token that is not given is looked for where that very server's would be: no server gets another's. "" is none.
     """
-    address, brought = _split(url)
+    address, brought = address_of(url)
     known = read_profiles(settings.profiles).at(address)
     if token is None:
-        token = brought
-    if not token and (settings.url is None or _split(settings.url)[0] == address):
-        token = settings.token or (_split(settings.url)[1] if settings.url else "")
-    if not token and known:
-        token = known.token
-    if not token:
-        token = next((each.token for each in local_servers(settings.records) if each.url == address), "")
+        token = brought or _token_for(address, settings, known)
     meant = project or settings.project or (known.project if known else "") or DEFAULT_PROJECT
-    return Target(address, token, check_project(meant), "")
+    return Target(address, token, check_project(meant))
+
+
+def _token_for(address: str, settings: ServerSettings, known: Profile | None) -> str:
+    own, brought = address_of(settings.url) if settings.url else (address, "")
+    if own == address and (settings.token or brought):
+        return settings.token or brought
+    if known and known.token:
+        return known.token
+    return next((each.token for each in local_servers(settings.records) if each.url == address), "")
 
 
 def find_target(
@@ -97,7 +96,7 @@ def local_servers(records: Path) -> Iterator[LocalServer]:
         except (OSError, ValueError):
             continue  # it is just being written, or not ours
         if _is_alive(server.pid):
-            yield msgspec.structs.replace(server, url=_split(server.url)[0])
+            yield msgspec.structs.replace(server, url=address_of(server.url)[0])
 
 
 def _of_profile(
@@ -109,8 +108,8 @@ def _of_profile(
     return Target(found.url, token or own or found.token, check_project(meant), f"profile {name}")
 
 
-def _split(url: str) -> tuple[str, str]:
-    """The address alone, always written the same way, and the token that came with it."""
+def address_of(url: str) -> tuple[str, str]:
+    """The address of a server alone, always written the same way, and the token that came with it."""
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname or "", parts.port

@@ -180,6 +180,12 @@ class AccessVerbs(Inside):
         """Who comes with this token, and what they may now; raises `Unauthenticated`."""
         return self._read(lambda: self._callers.caller(token))
 
+    def me(self) -> Caller:
+        """Who asks here, and what they may: who opens the workspace itself may do everything."""
+        from raykqi.domain.access import Caller
+
+        return Caller(self._by, is_admin=True)
+
     # Who did what
 
     def audit(self, query: DeedQuery | None = None, *, limit: int = 50, cursor: str = "") -> DeedPage:
