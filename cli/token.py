@@ -40,7 +40,7 @@ app = noun("Tokens: they act as their user, in one project or with a smaller rol
 def create(
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is for.")],
-    project: Annotated[str, typer.Option("--in", metavar="PROJECT", help="In this project alone.")] = "",
+    only: Annotated[str, typer.Option("--in", metavar="PROJECT", help="In this project alone.")] = "",
     role: Annotated[
         str | None, typer.Option("--role", metavar="ROLE", help=f"At most as {', '.join(ROLES)}.", show_default=False)
     ] = None,
@@ -51,7 +51,7 @@ def create(
     length = parse_duration(lasts, "--for")
     with session.open() as workspace:
         token, text = workspace.issue_token(
-            name, user=user, project=project, role=cast("Role | None", role), expires_in=length
+            name, user=user, project=only, role=cast("Role | None", role), expires_in=length
         )
     if session.json:
         session.out.json(msgspec.to_builtins(token) | {"text": text})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -23,6 +23,7 @@ from raykqi.domain.access import (
     check_role,
     check_user,
 )
+from raykqi.domain.tags import instant_of
 from raykqi.domain.text import check_name, check_text
 
 __all__ = ["AccessVerbs"]
@@ -185,9 +186,12 @@ class AccessVerbs(Asking):
         path = f"{self._project_path(wanted.project)}/audit" if wanted.project else f"{API}/audit"
         return self._transport.get(path, DeedPage, params)
 
-    def usage(self, project: str = "") -> Usage:
-        """What the project takes now, and what its members have used."""
-        return self._transport.get(f"{self._project_path(project)}/usage", Usage)
+    def usage(
+        self, project: str = "", *, since: datetime | str | None = None, until: datetime | str | None = None
+    ) -> Usage:
+        """What a project uses now, this one unless another is named; and what the runs took that ended meanwhile."""
+        params: Params = [("since", moment_text(instant_of(since))), ("until", moment_text(instant_of(until)))]
+        return self._transport.get(f"{self._project_path(project)}/usage", Usage, params)
 
     def _project_path(self, name: str) -> str:
         return f"{API}/projects/{place(check_project(name or self._project))}"
