@@ -11,6 +11,7 @@ from raykqi.workspace import Workspace
 from serve_api.answering import Remembered
 from serve_api.bytes.carrier import Carrier
 from serve_api.callers import Callers
+from serve_api.feeds import Feeds
 from serve_api.measuring import Measures
 from serve_api.news import News
 from serve_api.options import ApiOptions
@@ -33,13 +34,18 @@ class Api:
         self.readers = ThreadPoolExecutor(options.readers, "raykqi-read")
         self.writers = ThreadPoolExecutor(options.writers, "raykqi-write")
         self.news = News(workspace)
+        self.feeds = Feeds(workspace)
         self._acting: OrderedDict[tuple[str, str, frozenset[str] | None], Workspace] = OrderedDict()
 
     def open(self) -> None:
         self.news.open()
         self.carrier.open()
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        self.news.end()
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
         self.news.close()
         self.carrier.close()
         self.readers.shutdown()
@@ -50,8 +56,8 @@ class Api:
         if known := self.callers.remembered(token):
             return known
         loop = asyncio.get_running_loop()
-        seq, caller = await loop.run_in_executor(self.readers, self.callers.look_up, token)
-        self.callers.remember(token, seq, caller)
+        deeds, caller = await loop.run_in_executor(self.readers, self.callers.look_up, token)
+        self.callers.remember(token, deeds, caller)
         return caller
 
     def acting(self, caller: Caller, project: str) -> Workspace:

@@ -36,7 +36,7 @@ def create_app(workspace: Workspace, options: ApiOptions | None = None) -> FastA
         try:
             yield
         finally:
-            api.close()
+            await api.close()
 
     app = FastAPI(
         title="raykqi",

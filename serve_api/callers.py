@@ -1,4 +1,4 @@
-"""Who asks: the token of a request, and whom it stands for, remembered for as long as nothing was committed."""
+"""Who asks: the token of a request, and whom it stands for, remembered for a moment."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["NOBODY", "Callers", "cookie_name", "token_cookie", "token_of"]
 
 NOBODY = Caller("")
 MOST = 4_096
-KEPT = 0.25  # seconds for which it is also remembered while others commit
+KEPT = 0.5  # seconds: tokens end with time, and those of runs with their runs
 
 
 class Callers:
-    """For one thread: the loop's. Only hashes of tokens are kept."""
+    """For one thread: the loop's. Only hashes of tokens are kept, and only while nobody's rights change."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
@@ -31,24 +31,18 @@ class Callers:
         known = self._known.get(_key(token))
         if known is None:
             return None
-        seq, since, caller = known
-        age = time.monotonic() - since
-        # Tokens end with time, too, and no commit tells of that.
-        return caller if age < KEPT or (age < 4 * KEPT and seq == self._workspace.seq) else None
+        deeds, since, caller = known
+        return caller if time.monotonic() - since < KEPT and deeds == self._workspace.deeds else None
 
     def look_up(self, token: str) -> tuple[int, Caller]:
         """In a thread. Raises `Unauthenticated` when the token stands for nobody (any more)."""
-        seq = self._workspace.seq
-        return seq, self._workspace.caller(token)
+        deeds = self._workspace.deeds
+        return deeds, self._workspace.caller(token)
 
-    def remember(self, token: str, seq: int, caller: Caller) -> None:
+    def remember(self, token: str, deeds: int, caller: Caller) -> None:
         if len(self._known) >= MOST:
             self._known.clear()
-        self._known[_key(token)] = (seq, time.monotonic(), caller)
-
-    def forget(self) -> None:
-        """After a change of rights made here: it counts from now on."""
-        self._known.clear()
+        self._known[_key(token)] = (deeds, time.monotonic(), caller)
 
 
 def token_of(headers: Mapping[str, str], cookie: str) -> str:

@@ -74,7 +74,7 @@ class Door:
             await answer(scope, receive, send)
             return
         etag = etag_of(answer) if route.tagged else ""
-        _link(scope, answer, query, asked.answer_headers)
+        _link(scope, answer, scope["query_string"], asked.answer_headers)
         status = asked.answer_status or route.status
         if status == 204:
             await send_bytes(send, status, b"", JSON, asked.answer_headers)

@@ -11,43 +11,50 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from typing import NamedTuple
 
 from raykqi.domain.commit import Commit
-from raykqi.errors import RaykqiError
 from raykqi.workspace import Workspace
 from serve_api.sse import Message
 
 __all__ = ["Listener", "News", "follow", "message_of"]
 
 log = logging.getLogger("raykqi.api")
-MOST_WAITING = 256  # messages that a slow listener may be behind
+MOST_WAITING = 1_024  # messages that a slow listener may be behind
 MOST_BYTES = 8 * 1024 * 1024
 
 
 class Listener:
-    """Of one project. `project` "" hears of none, and is only woken."""
+    """Hears of all commits of `project`, or is told when one of them concerns `run`."""
 
-    def __init__(self, project: str) -> None:
+    def __init__(self, *, project: str = "", run: str = "") -> None:
         self.project = project
+        self.run = run
         self.is_late = False
-        self._waiting: deque[tuple[int, Message]] = deque()
+        self.is_touched = False  # something was committed about its run
+        self._waiting: deque[tuple[int, bytes]] = deque()
         self._bytes = 0
         self._woken = asyncio.Event()
 
-    def tell(self, seq: int, message: Message) -> None:
-        self._waiting.append((seq, message))
+    def tell(self, number: int, message: bytes) -> None:
+        self._waiting.append((number, message))
         self._bytes += len(message)
         if len(self._waiting) > MOST_WAITING or self._bytes > MOST_BYTES:
-            self.is_late = True
-            self._waiting.clear()
-            self._bytes = 0
+            self.end()
         self._woken.set()
 
-    def wake(self) -> None:
+    def touch(self) -> None:
+        self.is_touched = True
+        self._woken.set()
+
+    def end(self) -> None:
+        self.is_late = True
+        self._waiting.clear()
+        self._bytes = 0
         self._woken.set()
 
     async def wait(self, seconds: float) -> bool:
-        """Until something was committed anywhere; False when the time is over before."""
+        """Until there is something; False when the time is over before."""
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
@@ -56,11 +63,17 @@ class Listener:
         self._woken.clear()
         return True
 
-    def take(self) -> Iterator[tuple[int, Message]]:
+    def take(self) -> Iterator[tuple[int, bytes]]:
         while self._waiting:
-            seq, message = self._waiting.popleft()
+            number, message = self._waiting.popleft()
             self._bytes -= len(message)
-            yield seq, message
+            yield number, message
+
+
+class _Told(NamedTuple):
+    seq: int
+    messages: dict[str, Message]
+    runs: set[str]
 
 
 class News:
@@ -77,15 +90,16 @@ class News:
         self._seq = self._workspace.refresh()
         self._undo.enter_context(self._workspace.watching(self._look))
 
-    def close(self) -> None:
+    def end(self) -> None:
+        """Let all listeners go: the server ends."""
         for listener in self._listeners:
-            listener.is_late = True
-            listener.wake()
+            listener.end()
+
+    def close(self) -> None:
         self._undo.close()
 
     @contextmanager
-    def listening(self, project: str) -> Iterator[Listener]:
-        listener = Listener(project)
+    def listening(self, listener: Listener) -> Iterator[Listener]:
         self._listeners.add(listener)
         try:
             yield listener
@@ -99,24 +113,30 @@ class News:
             seq = self._workspace.refresh()
             if seq == self._seq:
                 return
-            told: list[tuple[int, dict[str, Message]]] = []
-            if any(listener.project for listener in tuple(self._listeners)):
-                for by_project in self._workspace.commits_by_project(self._seq):
-                    messages = {project: message_of(commit) for project, commit in by_project.items()}
-                    told.append((max((each.seq for each in by_project.values()), default=0), messages))
+            told = list(self._read()) if self._listeners else []
             self._seq = seq
-        except RaykqiError as error:
-            log.warning("what was committed could not be read: %s", error.message)
+        except Exception as error:  # the watch goes on, and what was not told is told next time
+            log.warning("what was committed could not be read: %s", error)
             return
-        with suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._tell, told)
+        if told:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._tell, told)
 
-    def _tell(self, told: list[tuple[int, dict[str, Message]]]) -> None:
-        for listener in self._listeners:
-            for seq, messages in told:
-                if message := messages.get(listener.project):
+    def _read(self) -> Iterator[_Told]:
+        for by_project in self._workspace.commits_by_project(self._seq):
+            if by_project:
+                commits = by_project.values()
+                messages = {project: message_of(commit) for project, commit in by_project.items()}
+                yield _Told(max(each.seq for each in commits), messages, set().union(*map(_runs, commits)))
+
+    def _tell(self, told: list[_Told]) -> None:
+        for listener in tuple(self._listeners):
+            for seq, messages, runs in told:
+                if listener.run:
+                    if listener.run in runs:
+                        listener.touch()
+                elif message := messages.get(listener.project):
                     listener.tell(seq, message)
-            listener.wake()
 
 
 def message_of(commit: Commit) -> Message:
@@ -124,8 +144,8 @@ def message_of(commit: Commit) -> Message:
 
 
 async def follow(
-    listener: Listener, earlier: AsyncIterator[tuple[int, Message]], heartbeat: float
-) -> AsyncIterator[Message | None]:
+    listener: Listener, earlier: AsyncIterator[tuple[int, bytes]], heartbeat: float
+) -> AsyncIterator[bytes | None]:
     """What was committed before and what is from now on, in order, each once. None is a sign of life."""
     last = 0
     async for seq, message in earlier:
@@ -138,3 +158,14 @@ async def follow(
             if seq > last:
                 last = seq
                 yield message
+
+
+def _runs(commit: Commit) -> set[str]:
+    """Those that the events are about."""
+    found: set[str] = set()
+    for event in commit.events:
+        run = getattr(event, "run", None)
+        if isinstance(run, str):
+            found.add(run)
+        found.update(each.run for each in getattr(event, "runs", ()))
+    return found

@@ -21,8 +21,13 @@ class Message(bytes):
     @classmethod
     def of(cls, event: str, value: object, *, id: int | str = "") -> Message:  # noqa: A002
         """`value` as JSON, which has no line breaks. `id` is where a listener that comes back goes on."""
+        return cls.plain(event, _encoder.encode(value), id=id)
+
+    @classmethod
+    def plain(cls, event: str, data: bytes, *, id: int | str = "") -> Message:  # noqa: A002
+        """`data` is one line."""
         head = f"id: {id}\n" if id != "" else ""
-        return cls(f"{head}event: {event}\ndata: ".encode() + _encoder.encode(value) + b"\n\n")
+        return cls(f"{head}event: {event}\ndata: ".encode() + data + b"\n\n")
 
 
 class EventStream(StreamingResponse):
@@ -30,7 +35,7 @@ class EventStream(StreamingResponse):
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, messages: AsyncIterator[Message | None], *, counted: Callable[[int], None]) -> None:
+    def __init__(self, messages: AsyncIterator[bytes | None], *, counted: Callable[[int], None]) -> None:
         self._counted = counted
         super().__init__(
             (ALIVE if message is None else message async for message in messages),

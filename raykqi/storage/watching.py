@@ -19,8 +19,9 @@ POLL = 1.0  # where storage tells nobody of changes: object storage has no notif
 class Watch:
     """Calls `changed`, from a thread of its own, soon after something below `folder` may have changed."""
 
-    def __init__(self, store: Store, folder: str, changed: Callable[[], None]) -> None:
+    def __init__(self, store: Store, folder: str, changed: Callable[[], None], *, poll: float = POLL) -> None:
         self._changed = changed
+        self._pause = poll
         self._ended = threading.Event()
         local = store.local_path(f"{folder}/x")
         watch = self._poll if local is None else self._listen
@@ -44,5 +45,5 @@ class Watch:
                 notify.watch(STEP_MS, STEP_MS, LOOK_MS, self._ended)
 
     def _poll(self, _: None) -> None:
-        while not self._ended.wait(POLL):
+        while not self._ended.wait(self._pause):
             self._changed()

@@ -44,6 +44,11 @@ class NewsVerbs(Inside):
         """The entry of the journal up to which is known here what was done."""
         return self._keeper.position.seq
 
+    @property
+    def deeds(self) -> int:
+        """How often anything was done by which somebody's rights may have changed, as far as is known here."""
+        return self._keeper.position.deeds
+
     def refresh(self) -> int:
         """Learn what others have committed; the entry up to which that is."""
         self._controller.refresh()

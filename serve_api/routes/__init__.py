@@ -11,6 +11,6 @@ __all__ = ["all_routes"]
 
 
 def all_routes() -> Iterator[Route]:
-    from serve_api.routes import data, lineage, plans, runs, service, upkeep
+    from serve_api.routes import data, lineage, plans, runs, service, streams, upkeep
 
-    return chain(*(noun.routes for noun in (data, runs, plans, lineage, service, upkeep)))
+    return chain(*(noun.routes for noun in (data, runs, streams, plans, lineage, service, upkeep)))
