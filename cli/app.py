@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from cli import audit, data, lineage, login, plan, plan_why, profile, project, run, tag, token, up, upkeep, user
+from cli import audit, data, lineage, login, plan, plan_why, profile, project, run, tag, token, up, upkeep, user, work
 from cli.command import DebugOption, JsonOption, ProfileOption, ProjectOption, WorkspaceOption, command
 from cli.session import DEFAULT_URL, Session
 
@@ -94,6 +94,7 @@ app.add_typer(plan.app, name="plan")
 app.add_typer(run.app, name="run")
 app.add_typer(lineage.app, name="lineage")
 up.register(app)
+work.register(app)
 plan_why.register(app)
 login.register(app)
 app.add_typer(profile.app, name="profile")

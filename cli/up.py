@@ -78,6 +78,7 @@ def up(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Let other machines in without https, as behind a proxy that encrypts.")
     ] = False,
+    replicas: Annotated[int, typer.Option("--replicas", metavar="N", min=1, help="Processes that answer for it.")] = 1,
     no_api: Annotated[bool, typer.Option("--no-api", help="Only run plans.")] = False,
     no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Without the dashboard of Ray.")] = False,
     limit_cpus: LimitCpus = None,
@@ -89,19 +90,18 @@ def up(
     ] = False,
     stop: Annotated[bool, typer.Option("--stop", help="End what --detach began at --address.")] = False,
 ) -> None:
-    """Serve the HTTP API and run plans from now on, here or on a cluster, until Ctrl-C. Makes the workspace if needed."""
+    """Serve the HTTP API and run plans, here or on a cluster, until Ctrl-C. Makes the workspace if there is none."""
     limit = limit_of(limit_cpus, limit_gpus, limit_memory)
     machine = machine_of(cpus, gpus, memory, resource, label, hooks)
     if detach or stop:
         _at_a_distance(session, address, limit, machine["hooks"], stop=stop)
         return
-    place = None if no_api else _place(host, port, tls_cert, tls_key, insecure=insecure)
+    place = None if no_api else _place(host, port, tls_cert, tls_key, insecure, replicas)
     options = machine | {"address": address, "dashboard": not no_dashboard, "limit": limit}
     with _opened_or_made(session) as workspace, LiveLine() as line, ExitStack() as undo:
         news = RunNews(session, workspace, line)
         changes: queue.SimpleQueue[str] = queue.SimpleQueue()
         line.show("starting Ray" if address is None else f"joining the Ray at {address}")
-        undo.enter_context(_until_signalled(lambda: changes.put(STOP)))
         served: Serving | Hosting
         if place is None:
             served = undo.enter_context(workspace.serving(**options))
@@ -109,6 +109,7 @@ def up(
         else:
             facts = _hosted(undo, workspace, place, options)
             served = facts.pop("served")
+        undo.enter_context(_until_signalled(lambda: changes.put(STOP)))
         line.clear()
         _announce(session, workspace, served, facts, wanted=port)
         with workspace.watching(lambda: changes.put(CHANGED)):
@@ -117,18 +118,18 @@ def up(
         _farewell(session, served)
 
 
-def _place(host: str, port: int | None, cert: Path | None, key: Path | None, *, insecure: bool) -> ApiPlace:
+def _place(host: str, port: int | None, cert: Path | None, key: Path | None, insecure: bool, replicas: int) -> ApiPlace:
     from raykqi.workspace.hosting import ApiPlace
 
-    return ApiPlace(host, port, cert, key, is_insecure=insecure)
+    return ApiPlace(host, port, cert, key, insecure, replicas)
 
 
 def _hosted(undo: ExitStack, workspace: Workspace, place: ApiPlace, options: dict[str, Any]) -> dict[str, Any]:
     """With a token for whoever began it, which others of this person's programs find."""
     from raykqi.workspace.local_token import local_token
 
-    token = undo.enter_context(local_token(workspace))
     hosting = undo.enter_context(workspace.hosting(place, **options))
+    token = undo.enter_context(local_token(workspace))
     undo.enter_context(server_record(hosting.url, token, workspace.id))
     return {"served": hosting, "api": hosting.url, "api_token": token}
 

@@ -127,7 +127,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
     folder = tmp_path_factory.mktemp("served")
     home = {"HOME": str(folder / "home"), "RAYKQI_USER": "lena"}
-    with Program(folder, "up", "--no-dashboard", "--cpus", "4", "--json", env=home) as up:
+    with Program(folder, "up", "--no-api", "--no-dashboard", "--cpus", "4", "--json", env=home) as up:
         up.until(lambda line: '"own_ray"' in line)
         yield Served(folder, up, up.said()[0])
         assert up.end(signal.SIGINT) == 0

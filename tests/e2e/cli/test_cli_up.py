@@ -24,7 +24,7 @@ def home(tmp_path: Path) -> dict[str, str]:
 
 
 def test_up_makes_a_workspace_runs_plans_and_leaves_nothing_behind(bare: CommandLine, home: dict[str, str]) -> None:
-    with Program(bare.folder, "up", "--cpus", "2", env=home) as up:
+    with Program(bare.folder, "up", "--no-api", "--cpus", "2", env=home) as up:
         up.until(lambda line: line.startswith("Runs plans now"))
         assert "Made an empty workspace: ./.raykqi" in up.errors.read_text()
         assert f"workspace  {bare.folder / '.raykqi'}" in up.lines
@@ -53,7 +53,7 @@ def test_up_makes_a_workspace_runs_plans_and_leaves_nothing_behind(bare: Command
 
 
 def test_a_second_signal_ends_it_at_once(cli: CommandLine, home: dict[str, str]) -> None:
-    with Program(cli.folder, "up", "--no-dashboard", "--cpus", "1", env=home) as up:
+    with Program(cli.folder, "up", "--no-api", "--no-dashboard", "--cpus", "1", env=home) as up:
         up.until(lambda line: line.startswith("Runs plans now"))
         # Ray's own agents look for their head for a minute before they give up.
         pids = [pid for pid in up.pids() if not psutil.Process(pid).name().startswith("ray::")]
@@ -101,7 +101,7 @@ def test_one_that_joined_a_ray_leaves_runs_going_to_the_next(
     address = served.facts["ray"]
     apply(cli, "endless", UNTIL_STOPPED)
     run = run_of(cli, "endless")
-    with Program(cli.folder, "up", "--address", address, env=joining) as up:
+    with Program(cli.folder, "up", "--no-api", "--address", address, env=joining) as up:
         up.until(lambda line: run[:18] in line and "started" in line)
         with Program(cli.folder, "run", "logs", "-f", run) as following:
             following.until(lambda line: line == "begun")
