@@ -11,6 +11,7 @@ __all__ = ["all_routes"]
 
 
 def all_routes() -> Iterator[Route]:
-    from serve_api.routes import data, lineage, plans, runs, service, streams, upkeep
+    from serve_api.routes import code, data, downloads, lineage, plans, runs, service, streams, upkeep, uploads
 
-    return chain(*(noun.routes for noun in (data, runs, streams, plans, lineage, service, upkeep)))
+    nouns = (data, runs, streams, uploads, downloads, plans, code, lineage, service, upkeep)
+    return chain(*(noun.routes for noun in nouns))
