@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import httpx
 from blake3 import blake3
 
 from raykqi.client.listing import file_path
 from raykqi.client.patience import Patience
-from raykqi.client.transport import PIECE, Transport
+from raykqi.client.transport import PIECE, Params, Transport
 from raykqi.errors import Damaged, NotFound, ServerUnavailable
 
 __all__ = ["open_file", "read_on"]
@@ -24,33 +24,46 @@ def open_file(transport: Transport, data: str, path: str) -> Iterator[bytes]:
     pieces = read_on(
         transport,
         file_path(data, asked),
-        lambda response: expected.append(response.headers.get("ETag", "").strip('"')),  # which is the hash of the file
+        opened=lambda response: expected.append(
+            response.headers.get("ETag", "").strip('"')
+        ),  # which is the hash of the file
     )
     first = next(pieces, b"")
     return _verified(first, pieces, path, expected)
 
 
 def read_on(
-    transport: Transport, path: str, opened: Callable[[httpx.Response], None] = lambda _: None, *, begin: int = 0
+    transport: Transport,
+    path: str,
+    params: Params = (),
+    *,
+    opened: Callable[[httpx.Response], None] = lambda _: None,
+    place: str = "",
+    headers: Mapping[str, str] | None = None,
 ) -> Iterator[bytes]:
-    """The bytes from `begin` on, over as many connections as it takes."""
-    at = begin
-    patience: Patience | None = None
+    """All bytes, over as many connections as it takes: asked for by ranges, or by a parameter `place`."""
+    at = 0
+    patience = Patience(transport.timeout)
     while True:
-        headers = {"Range": f"bytes={at}-"} if at else {}
+        own = dict(headers or {})
+        asked = list(params)
+        if at and place:
+            asked.append((place, at))
+        elif at:
+            own["Range"] = f"bytes={at}-"
         try:
-            with transport.stream(path, headers=headers) as response:
+            with transport.stream(path, params=asked, headers=own) as response:
                 opened(response)
-                skip = 0 if response.status_code == httpx.codes.PARTIAL_CONTENT else at
+                is_rest = bool(place) or response.status_code == httpx.codes.PARTIAL_CONTENT
+                skip = 0 if is_rest else at
                 for piece in response.iter_bytes(PIECE):
                     rest = piece[skip:]
                     skip -= len(piece) - len(rest)
                     at += len(rest)
-                    patience = None
+                    patience = Patience(transport.timeout)
                     if rest:
                         yield rest
         except ServerUnavailable:
-            patience = patience or Patience(transport.timeout)
             pause = patience.next(0.0, None)
             if pause is None or transport.is_closed:
                 raise

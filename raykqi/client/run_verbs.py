@@ -11,9 +11,9 @@ from datetime import datetime
 import msgspec
 
 from raykqi.client.asking import Asking, check_limit, moment_text, paged
-from raykqi.client.logs import follow_log
+from raykqi.client.logs import follow_log, read_log
 from raykqi.client.sse import Subscription
-from raykqi.client.transport import PIECE, Params
+from raykqi.client.transport import Params
 from raykqi.domain.beat import Beat, BeatFile
 from raykqi.domain.data import Named, id_of
 from raykqi.domain.ids import is_id
@@ -129,9 +129,7 @@ class RunVerbs(Asking):
         """What it wrote to stdout and stderr, in pieces; with `follow`, on until the attempt has ended."""
         path = self._path("runs", self._whole_run(run), "log")
         params: Params = [("attempt", attempt)]
-        if follow:
-            return follow_log(self._transport, path, params)
-        return self._read_log(path, params)
+        return (follow_log if follow else read_log)(self._transport, path, params)
 
     # Changes
 
@@ -193,10 +191,6 @@ class RunVerbs(Asking):
             yield
 
     # Inside
-
-    def _read_log(self, path: str, params: Params) -> Iterator[bytes]:
-        with self._transport.stream(path, params=params, headers={"Accept": "text/plain"}) as response:
-            yield from response.iter_bytes(PIECE)
 
     def _refuse_to_wait_for(self, ids: Sequence[str]) -> None:
         """A run whose plan is switched off would be waited for without end."""

@@ -14,7 +14,7 @@ from raykqi.client.patience import Patience
 from raykqi.client.transport import Params, Transport
 from raykqi.errors import ServerUnavailable
 
-__all__ = ["Sent", "Subscription", "follow", "parse"]
+__all__ = ["ALIVE", "Sent", "Subscription", "follow", "parse"]
 
 SILENCE = 45.0  # seconds; a server that has nothing to tell says so more often
 EVENT_STREAM = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
@@ -26,8 +26,11 @@ class Sent(NamedTuple):
     id: str
 
 
+ALIVE = Sent("", "", "")  # a comment: the server has nothing to tell, but is there
+
+
 def parse(lines: Iterator[str]) -> Iterator[Sent]:
-    """Events as they are complete; what is not is never told."""
+    """Events as they are complete, and signs of life; what is not complete is never told."""
     event, data, last = "", list[str](), ""
     for line in lines:
         if not line:
@@ -36,6 +39,9 @@ def parse(lines: Iterator[str]) -> Iterator[Sent]:
             event, data = "", []
             continue
         field, _, value = line.partition(":")
+        if not field:
+            yield ALIVE
+            continue
         value = value.removeprefix(" ")
         if field == "event":
             event = value
@@ -53,28 +59,32 @@ def follow(
     opened: Callable[[httpx.Response], None] = lambda _: None,
     is_over: Callable[[], bool] = lambda: False,
 ) -> Iterator[Sent]:
-    """Every event once, from the first one on, over as many connections as it takes. Ends when the server ends it."""
+    """Every event once, from the first one on, over as many connections as it takes; signs of life between them.
+
+    It ends when the server says that there is no more, or when whoever listens has heard enough.
+    """
     last = ""
-    patience: Patience | None = None
-    while True:
+    patience = Patience(transport.timeout)
+    while not is_over() and not transport.is_closed:
         headers = EVENT_STREAM | ({"Last-Event-ID": last} if last else {})
+        broken: ServerUnavailable | None = None
         try:
             with transport.stream(path, params=params, headers=headers, within=SILENCE) as response:
+                if response.status_code == httpx.codes.NO_CONTENT:
+                    return
                 opened(response)
                 for sent in parse(_lines(response)):
-                    patience = None
+                    patience = Patience(transport.timeout)
                     last = sent.id or last
                     yield sent
-        except ServerUnavailable:
-            if is_over() or transport.is_closed:
-                return
-            patience = patience or Patience(transport.timeout)
-            pause = patience.next(0.0, None)
-            if pause is None:
-                raise
-            transport.pause(pause)
-        else:
-            return
+        except ServerUnavailable as error:
+            broken = error
+        pause = patience.next(0.0, None)
+        if pause is None:
+            raise broken or ServerUnavailable(
+                f"the server at {transport.url} ends every stream at once", hint="Look into its log."
+            )
+        transport.pause(pause)
 
 
 class Subscription:
@@ -98,8 +108,9 @@ class Subscription:
     def _listen(self) -> None:
         while not self._is_over:
             with suppress(Exception):  # whoever waits looks by itself as well, and is told what is wrong
-                for _ in follow(self._transport, self._path, opened=self._note, is_over=lambda: self._is_over):
-                    self._heard()
+                for sent in follow(self._transport, self._path, opened=self._note, is_over=lambda: self._is_over):
+                    if sent is not ALIVE:
+                        self._heard()
             if not self._is_over:
                 self._transport.pause(1.0)
                 if self._transport.is_closed:

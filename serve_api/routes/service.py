@@ -30,6 +30,10 @@ class About(msgspec.Struct, frozen=True):
     workspace: str
 
 
+class Service(msgspec.Struct, frozen=True):
+    is_served: bool
+
+
 @routes.get("/healthz", needs="public")
 async def is_alive(asked: Asked) -> Alive:
     """Whether the process answers"""
@@ -52,6 +56,12 @@ def is_ready(asked: Asked) -> Alive:
 async def about(asked: Asked) -> About:
     """Which server this is, and what it speaks"""
     return About("raykqi", __version__, API_VERSION, asked.api.workspace.id)
+
+
+@routes.get(f"{PREFIX}/service", needs="signed_in", shows=Service(True))
+def service(asked: Asked) -> Service:
+    """Whether plans are run now, so that what waits will not wait for ever"""
+    return Service(asked.workspace.is_served())
 
 
 @routes.get("/metrics", needs="signed_in", media=(measuring.MEDIA_TYPE,))
