@@ -26,6 +26,7 @@ class TokenFacts:
     name: str
     expires: datetime
     is_revoked: bool
+    project: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ _USERS = """
 """
 _MEMBERS = "SELECT project, account, role FROM member WHERE project IN (SELECT unnest(?::VARCHAR[]))"
 _TOKENS = f"""
-    SELECT id, account, name, expires, revoked IS NOT NULL FROM token
+    SELECT id, account, name, expires, revoked IS NOT NULL, project FROM token
     WHERE id IN (SELECT unnest(?::VARCHAR[]))
        OR (name = '{SIGN_IN}' AND lower(account) IN (SELECT unnest(?::VARCHAR[])))
 """
@@ -94,7 +95,8 @@ def load_access_facts(
     if tokens or sign_ins:
         rows = index.rows(_TOKENS, [list(tokens), [user.lower() for user in sign_ins]])
         facts.tokens = {
-            id_: TokenFacts(id_, user, name, utc(expires), revoked) for id_, user, name, expires, revoked in rows
+            id_: TokenFacts(id_, user, name, utc(expires), revoked, project)
+            for id_, user, name, expires, revoked, project in rows
         }
     return facts
 

@@ -103,7 +103,7 @@ def _(event: TokenIssued, state: Fold) -> None:
 @fold.register
 def _(event: TokenRevoked, state: Fold) -> None:
     state.round.access.add("token revoked", event.token, event.at)
-    note_deed(event, state, "", event.token)
+    note_deed(event, state, event.project, event.token, event.user)
 
 
 @fold.register

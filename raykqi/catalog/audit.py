@@ -19,7 +19,7 @@ from raykqi.errors import InvalidQuery
 __all__ = ["find_deeds"]
 
 MAX_PAGE = 1_000
-SPANS = (timedelta(hours=1), timedelta(days=1), timedelta(days=30))
+SPANS = (timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=30))
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 # Each answers moment, place, rank, mark, author, project, action, subject, detail; place, rank and mark tell apart

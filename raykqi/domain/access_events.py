@@ -107,6 +107,8 @@ class TokenRevoked(msgspec.Struct, frozen=True, gc=False, tag="token.revoked", t
     at: datetime
     by: str
     token: str
+    user: str = ""
+    project: str = ""
 
 
 class RequestAnswered(msgspec.Struct, frozen=True, gc=False, tag="request.answered", tag_field="action"):

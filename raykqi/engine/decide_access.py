@@ -207,7 +207,7 @@ def _ended_by(command: ChangeUser, user: UserFacts, facts: Facts, now: datetime)
 
 def _revoked(token: TokenFacts, by: str, now: datetime) -> TokenRevoked:
     token.is_revoked = True
-    return TokenRevoked(now, by, token.id)
+    return TokenRevoked(now, by, token.id, token.user, token.project)
 
 
 def _check_quota(quota: Quota) -> None:

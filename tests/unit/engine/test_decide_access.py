@@ -146,14 +146,14 @@ def test_a_new_password_ends_the_sign_ins_but_this_one() -> None:
 
     assert events == [
         UserChanged(NOW, "taro", "taro", password="$argon2id$…"),
-        TokenRevoked(NOW, "taro", "t-1"),
+        TokenRevoked(NOW, "taro", "t-1", "taro"),
     ]
 
 
 def test_a_token_is_revoked_once() -> None:
     facts = known()
 
-    assert decided(RevokeToken("taro", "t-1", user="taro"), facts) == [TokenRevoked(NOW, "taro", "t-1")]
+    assert decided(RevokeToken("taro", "t-1", user="taro"), facts) == [TokenRevoked(NOW, "taro", "t-1", "taro")]
     assert decided(RevokeToken("taro", "t-1"), facts) == []
 
 
