@@ -50,8 +50,8 @@ class NewsVerbs(Inside):
         return self._keeper.position.deeds
 
     def refresh(self) -> int:
-        """Learn what others have committed; the entry up to which that is."""
-        self._controller.refresh()
+        """Learn what was committed, also by a commit that is under way; the entry up to which that is."""
+        self._keeper.catch_up()
         return self.seq
 
     def reach(self, seq: int, timeout: float) -> bool:
