@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from raykqi.controller.controller import Controller
 from raykqi.controller.dispatcher import Dispatcher
 from raykqi.controller.nodes import Nodes
+from raykqi.controller.run_tokens import RunTokens
 from raykqi.controller.writer import Writer
 from raykqi.domain.events import Event
 from raykqi.domain.ids import SystemClock
@@ -30,7 +31,10 @@ __all__ = ["Server", "take_right"]
 
 
 class Server:
-    """Serves from the moment it is made until it is closed. One process at a time does so for a workspace."""
+    """Serves from the moment it is made until it is closed. One process at a time does so for a workspace.
+
+    At `api_url` nodes reach the HTTP API of the workspace; commands get it with a token.
+    """
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class Server:
         *,
         limit: Resources | None = None,
         hooks: Hooks | None = None,
+        api_url: str = "",
     ) -> None:
         self._controller = _committing(parts.controller)
         self._keeper = parts.keeper
@@ -49,8 +54,10 @@ class Server:
         self._leave_running = False
         with ExitStack() as undo:
             undo.callback(take_right(parts.store, settings, settings.lock_timeout).close)
+            clock = SystemClock()
+            tokens = RunTokens(parts.store, api_url, clock) if api_url else None
             self._dispatcher = Dispatcher(
-                self._controller, nodes, parts.store, clock=SystemClock(), limit=limit, hooks=hooks
+                self._controller, nodes, parts.store, clock=clock, limit=limit, hooks=hooks, tokens=tokens
             )
             self._controller.takes_turns = True
             self._controller.refresh()

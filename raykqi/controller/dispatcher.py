@@ -35,6 +35,7 @@ from raykqi.storage.filesystem import Store
 
 if TYPE_CHECKING:
     from raykqi.controller.gate import Gate, LetThrough
+    from raykqi.controller.run_tokens import RunTokens
     from raykqi.domain.hooks import Hooks
 
 __all__ = ["Dispatcher"]
@@ -49,7 +50,7 @@ Answer = TypeVar("Answer")
 
 
 class Dispatcher:
-    """`limit` bounds what runs may take together, beside what the nodes have."""
+    """`limit` bounds what runs may take together, beside what the nodes have; commands get `tokens`."""
 
     def __init__(
         self,
@@ -60,10 +61,12 @@ class Dispatcher:
         clock: Clock,
         limit: Resources | None = None,
         hooks: Hooks | None = None,
+        tokens: RunTokens | None = None,
     ) -> None:
         self._controller = controller
         self._nodes = nodes
         self._store = store
+        self._tokens = tokens
         self._clock = clock
         self._ledger = Ledger(limit=limit)
         self._choosing = Choosing(self._ledger)
@@ -367,7 +370,7 @@ class Dispatcher:
         orders = self._ask(orders_of, runs_started, self._store.url, keeper.position.generation)
         if env:
             orders = [msgspec.structs.replace(order, env=env.get(order.attempt, {})) for order in orders]
-        self._nodes.start(orders)
+        self._nodes.start(self._tokens.given(orders) if self._tokens else orders)
 
     # What was there before
 

@@ -42,7 +42,10 @@ class OrderOutput(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct, frozen=True):
-    """`log` is the id of the data that takes the log, or ""; `env` is what hooks added."""
+    """`log` is the id of the data that takes the log, or ""; `env` is what hooks added.
+
+    With `token` the command may act in its project, at the server at `url`.
+    """
 
     attempt: Attempt
     plan: str
@@ -56,6 +59,12 @@ class Order(msgspec.Struct, frozen=True):
     log: str = ""
     env: dict[str, str] = {}
     generation: int = 0
+    url: str = ""
+    token: str = ""
+
+    def __repr__(self) -> str:
+        """Without the token, and without what hooks added."""
+        return f"Order({self.attempt!r}, plan={self.plan!r})"
 
 
 class Stored(msgspec.Struct, frozen=True):

@@ -150,6 +150,7 @@ def environment(
         "RAYKQI_RUN": order.attempt.run,
         "RAYKQI_ATTEMPT": str(order.attempt.number),
         "RAYKQI_PROGRESS": progress,
+        **_server(order),
         "CUDA_VISIBLE_DEVICES": ",".join(gpus),
     }
     if "PATH" not in definition.env and "PATH" not in order.env:
@@ -162,3 +163,10 @@ def environment(
                 hint="Names have no '=', and neither names nor values a NUL character.",
             )
     return merged
+
+
+def _server(order: Order) -> dict[str, str]:
+    """By which the command finds and may use the server that runs it."""
+    if not order.token:
+        return {}
+    return {"RAYKQI_URL": order.url, "RAYKQI_TOKEN": order.token, "RAYKQI_PROJECT": order.project}
