@@ -11,7 +11,7 @@ import msgspec
 from starlette.types import Send
 
 from raykqi.errors import InvalidQuery
-from serve_api.problems import MEDIA_TYPE, Problem
+from serve_api.problems import MEDIA_TYPE, ProblemDetails
 
 __all__ = ["JSON", "Encoded", "Remembered", "encode", "fields_of", "matches", "select", "send_bytes", "send_problem"]
 
@@ -104,7 +104,7 @@ async def send_bytes(
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_problem(send: Send, problem: Problem, headers: dict[str, str] | None = None) -> None:
+async def send_problem(send: Send, problem: ProblemDetails, headers: dict[str, str] | None = None) -> None:
     fields = dict(headers or {})
     if problem.status == 401:
         fields["WWW-Authenticate"] = 'Bearer realm="raykqi"'

@@ -10,7 +10,7 @@ import msgspec
 
 from raykqi import __version__
 from serve_api.answering import fields_of
-from serve_api.problems import MEDIA_TYPE, Problem
+from serve_api.problems import MEDIA_TYPE, ProblemDetails
 from serve_api.routing import Route
 
 __all__ = ["document"]
@@ -69,7 +69,7 @@ _IN_PATH = {
 
 def document(routes: Iterable[Route]) -> Record:
     routes = tuple(routes)
-    types: list[Any] = [Problem]
+    types: list[Any] = [ProblemDetails]
     types += [each for route in routes for each in (route.body, route.answer) if each is not None]
     schemas, components = msgspec.json.schema_components(types, schema_hook=_anything, ref_template=REF)
     known = {_key(kind): schema for kind, schema in zip(types, schemas, strict=True)}
@@ -85,7 +85,7 @@ def document(routes: Iterable[Route]) -> Record:
         "components": {
             "schemas": components,
             "parameters": _PARAMETERS,
-            "responses": {f"Problem{status}": _problem(what) for status, what in _PROBLEMS.items()},
+            "responses": {f"ProblemDetails{status}": _problem(what) for status, what in _PROBLEMS.items()},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "`rkq_…`, from POST /api/v1/login."},
             },
@@ -179,7 +179,7 @@ def _responses(route: Route, schemas: Mapping[str, Record]) -> Record:
     if route.tagged:
         responses["304"] = {"description": "As it was"}
     wanted = [status for status in _PROBLEMS if route.needs != "public" or status != "401"]
-    return responses | {status: {"$ref": f"#/components/responses/Problem{status}"} for status in wanted}
+    return responses | {status: {"$ref": f"#/components/responses/ProblemDetails{status}"} for status in wanted}
 
 
 def _headers(route: Route) -> Record:
@@ -188,7 +188,7 @@ def _headers(route: Route) -> Record:
 
 
 def _problem(what: str) -> Record:
-    return {"description": what, "content": {MEDIA_TYPE: {"schema": {"$ref": REF.format(name="Problem")}}}}
+    return {"description": what, "content": {MEDIA_TYPE: {"schema": {"$ref": REF.format(name="ProblemDetails")}}}}
 
 
 def _anything(kind: type) -> Record:

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from raykqi import errors
 from raykqi.errors import RaykqiError
 
-__all__ = ["MEDIA_TYPE", "PREFIX", "Problem", "problem_of", "title_of"]
+__all__ = ["MEDIA_TYPE", "PREFIX", "ProblemDetails", "problem_of", "title_of"]
 
 MEDIA_TYPE = "application/problem+json"
 PREFIX = "urn:raykqi:error:"
@@ -27,6 +27,7 @@ _INSIDE: dict[type[RaykqiError], str] = {
     errors.ObjectMissing: "an object is not in the storage",
     errors.ObjectExists: "an object is in the storage already",
     errors.StorageError: "the storage failed",
+    errors.OwnershipError: "the workspace has another controller",
     errors.WorkspaceOwned: "another controller holds the workspace",
     errors.Fenced: "the controller lost the workspace to a later one",
     errors.JournalBehind: "the journal of the workspace is damaged",
@@ -47,7 +48,7 @@ _BY_STATUS: dict[int, type[RaykqiError]] = {
 _PUBLIC = frozenset(errors.__all__)
 
 
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+class ProblemDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     """`hint` says what to do next; `candidates` are the ids that an ambiguous one could mean."""
 
     type: str
@@ -60,7 +61,7 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     candidates: tuple[str, ...] = ()
 
 
-def problem_of(error: BaseException, *, instance: str = "", request_id: str = "") -> Problem:
+def problem_of(error: BaseException, *, instance: str = "", request_id: str = "") -> ProblemDetails:
     """What is answered; never fails, whatever the error is."""
     if isinstance(error, RaykqiError):
         return _known(error, instance, request_id)
@@ -79,7 +80,7 @@ def title_of(kind: type[RaykqiError]) -> str:
     return words[0].upper() + words[1:]
 
 
-def _known(error: RaykqiError, instance: str, request_id: str) -> Problem:
+def _known(error: RaykqiError, instance: str, request_id: str) -> ProblemDetails:
     kind = next(kind for kind in type(error).__mro__ if kind.__name__ in _PUBLIC)
     detail, hint = error.message, error.hint
     inside = next((each for each in kind.__mro__ if each in _INSIDE), None)
@@ -87,7 +88,7 @@ def _known(error: RaykqiError, instance: str, request_id: str) -> Problem:
         detail, hint = _INSIDE[inside], _HINTS.get(inside, ASK)
     elif kind is RaykqiError and type(error) is not RaykqiError:
         detail, hint = "something went wrong inside of the server", ASK
-    return Problem(
+    return ProblemDetails(
         type=PREFIX + kind.__name__,
         title=title_of(kind),
         status=error.status,
@@ -99,7 +100,7 @@ def _known(error: RaykqiError, instance: str, request_id: str) -> Problem:
     )
 
 
-def _of_status(error: HTTPException, instance: str, request_id: str) -> Problem:
+def _of_status(error: HTTPException, instance: str, request_id: str) -> ProblemDetails:
     status = error.status_code
     if status in _BY_STATUS:
         kind = _BY_STATUS[status]
@@ -107,4 +108,4 @@ def _of_status(error: HTTPException, instance: str, request_id: str) -> Problem:
     else:
         title = HTTPStatus(status).phrase
         name = "".join(word.capitalize() for word in title.split())
-    return Problem(PREFIX + name, title, status, str(error.detail), instance=instance, request_id=request_id)
+    return ProblemDetails(PREFIX + name, title, status, str(error.detail), instance=instance, request_id=request_id)

@@ -13,8 +13,10 @@ from raykqi.domain.data import Data
 from raykqi.domain.tags import check_tags, parse_tags
 from raykqi.domain.text import check_name
 from raykqi.domain.transfer import (
+    DeclaredFile,
     PieceUrls,
     PieceUrlsWanted,
+    PieceWanted,
     ReceivedFile,
     UploadCommit,
     UploadDraft,
@@ -91,7 +93,7 @@ async def push(asked: Asked, query: UploadQuery) -> Data:
     return _created(asked, data)
 
 
-@routes.post("/uploads", needs="member", status=201)
+@routes.post("/uploads", needs="member", status=201, example=UploadDraft(("type:photos",), "holidays"))
 def begin_upload(asked: Asked, body: UploadDraft) -> UploadSession:
     """Begin an upload in pieces, which may be gone on with for a day"""
     draft = _draft(
@@ -136,7 +138,7 @@ async def send_piece(asked: Asked, upload: str, path: str, query: PieceQuery) ->
         return await _in_bytes_thread(asked, lambda: uploads.received(session, place))
 
 
-@routes.post("/uploads/{upload}/urls", needs="member")
+@routes.post("/uploads/{upload}/urls", needs="member", example=PieceUrlsWanted((PieceWanted("a.bin", 0, 1 << 24),)))
 def sign_pieces(asked: Asked, upload: str, body: PieceUrlsWanted) -> PieceUrls:
     """Where to send pieces straight to the bucket"""
     pieces = [msgspec.structs.replace(piece, path=clean_path(piece.path)) for piece in body.pieces]
@@ -144,7 +146,9 @@ def sign_pieces(asked: Asked, upload: str, body: PieceUrlsWanted) -> PieceUrls:
     return asked.workspace.piece_urls(session, pieces, seconds=asked.api.carrier.url_seconds)
 
 
-@routes.post("/uploads/{upload}/commit", needs="member", status=201)
+@routes.post(
+    "/uploads/{upload}/commit", needs="member", status=201, example=UploadCommit((DeclaredFile("a.bin", 1 << 24),))
+)
 async def commit_upload(asked: Asked, upload: str, body: UploadCommit) -> Data:
     """Make data of an upload; asked again, the answer is the same data"""
     workspace = asked.workspace
