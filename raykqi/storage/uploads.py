@@ -185,12 +185,24 @@ class Arrival:
         return 0
 
     def _store_piece(self) -> None:
-        try:
-            self._store.create(_piece_key(self._session, self._path, self.offset), bytes(self._held))
-        except ObjectExists as error:
-            raise self._differs() from error
-        self.offset += len(self._held)
-        self._held.clear()
+        while self._held:
+            key = _piece_key(self._session, self._path, self.offset)
+            size = len(self._held)
+            try:
+                self._store.create(key, bytes(self._held))
+            except ObjectExists:
+                size = self._agree(key)
+            self.offset += size
+            del self._held[:size]
+
+    def _agree(self, key: str) -> int:
+        """Of a piece that was stored here meanwhile, such as when a connection broke, so many bytes are the same."""
+        there = self._store.get(key)
+        size = min(len(there), len(self._held))
+        if not size or there[:size] != self._held[:size]:
+            raise self._differs()
+        self._known.append(Piece(self.offset, len(there)))
+        return size
 
     def _differs(self) -> Conflict:
         return Conflict(

@@ -97,6 +97,20 @@ def test_two_senders_at_one_place_cannot_mix_their_bytes(uploads: Uploads) -> No
         other.finish()
 
 
+def test_what_was_stored_when_a_connection_broke_is_no_hindrance_to_going_on(uploads: Uploads) -> None:
+    session = uploads.begin(UploadDraft())
+    broken, again, longer = (uploads.arrival(session, "a", 0) for _ in range(3))
+    broken.feed(b"0123")
+    broken.finish()
+    again.feed(b"0123456789")
+    again.finish()
+    longer.feed(b"01")
+    longer.finish()
+
+    assert uploads.received(session, "a") == ReceivedFile("a", 10)
+    assert b"".join(uploads.read(session, "a")) == b"0123456789"
+
+
 def test_a_gap_is_told_with_the_offset_to_go_on_from(uploads: Uploads) -> None:
     session = uploads.begin(UploadDraft())
     send(uploads, session, "a", 0, b"01234")

@@ -1,0 +1,74 @@
+"""One workspace behind a real server on loopback, and clients with a token for it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import uvicorn
+
+from raykqi.opening import create_workspace, open_parts
+from raykqi.settings import Settings
+from raykqi.workspace import Workspace
+from serve_api.app import create_app
+from serve_api.options import ApiOptions
+
+__all__ = ["Served", "served"]
+
+
+@dataclass(frozen=True)
+class Served:
+    workspace: Workspace
+    url: str
+    root: Path
+
+    def client(self, user: str, project: str = "default") -> httpx.Client:
+        """Acts as that user; paths begin behind the project."""
+        _, token = self.workspace.issue_token("test", user=user)
+        return httpx.Client(
+            base_url=f"{self.url}/api/v1/projects/{project}",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+            trust_env=False,
+        )
+
+    @property
+    def staged(self) -> list[str]:
+        """What uploads have left on this machine."""
+        folder = self.workspace.staging_folder
+        return [path.name for path in folder.iterdir()] if folder.exists() else []
+
+
+@contextmanager
+def served(tmp_path: Path, options: ApiOptions, url: str = "", settings: Settings | None = None) -> Iterator[Served]:
+    """mika is an administrator, ken a member, and rui a viewer."""
+    own = settings or Settings(cache_dir=tmp_path / "cache", storage_timeout=20.0)
+    create_workspace(url or str(tmp_path / "store"), own)
+    with Workspace(open_parts(url or str(tmp_path / "store"), own), own) as workspace:
+        workspace.add_user("mika", is_admin=True)
+        for user, role in (("ken", "member"), ("rui", "viewer")):
+            workspace.add_user(user)
+            workspace.set_member(user, role)  # type: ignore[arg-type]
+        with socket.socket() as listening:
+            listening.bind(("127.0.0.1", 0))
+            listening.listen(128)
+            config = uvicorn.Config(create_app(workspace, options), log_level="error", lifespan="on")
+            server = uvicorn.Server(config)
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+            thread.start()
+            try:
+                deadline = time.monotonic() + 30
+                while not server.started:
+                    assert thread.is_alive()
+                    assert time.monotonic() < deadline
+                    thread.join(0.01)
+                yield Served(workspace, f"http://127.0.0.1:{listening.getsockname()[1]}", tmp_path)
+            finally:
+                server.should_exit = True
+                thread.join(30)
