@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from raykqi.catalog.filtering import PLAN_COLUMNS, conditions_of
 from raykqi.catalog.index import Index, utc
 from raykqi.domain.ids import check_id_prefix, is_id
 from raykqi.domain.plan import Definition, Plan, PlanPage, PlanQuery, PlanSettings
@@ -65,6 +66,9 @@ def find_plans(index: Index, query: PlanQuery, *, limit: int = 50, cursor: str =
     for key, value in query.annotations:
         sql.append("contains(p.settings, ?)")
         given.append(msgspec.json.encode([key, value]).decode())
+    for condition, values in conditions_of(query.filters, PLAN_COLUMNS):
+        sql.append(condition)
+        given += values
     where = " AND ".join(sql)
     rows = index.rows(f"{_COLUMNS} WHERE {where} ORDER BY p.number DESC LIMIT {limit + 1}", given)
     items = _plans(index, rows[:limit])

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from raykqi.catalog.filtering import DATA_COLUMNS, conditions_of
 from raykqi.catalog.index import Index, utc
 from raykqi.domain.data import Data, DataQuery, Page, TagCount, Tombstone, TreeRef, Upstream
+from raykqi.domain.filters import TagFilter
 from raykqi.domain.ids import check_id_prefix, is_id, prefix_range
 from raykqi.domain.tags import SYSTEM_ID, SYSTEM_TIMESTAMP, SYSTEM_TRANSIENT, Tag, parse_instant
 from raykqi.errors import AmbiguousId, InvalidQuery, UnknownId
@@ -173,6 +175,11 @@ def _conditions(query: DataQuery) -> _Conditions:
         if not is_id(query.upstream_run):
             raise InvalidQuery(f"{query.upstream_run!r} is not the id of a run", hint="Give the whole id.")
         conditions.add("d.run IN (SELECT number FROM run WHERE id = ?::UUID)", query.upstream_run)
+    for each in query.filters:
+        if isinstance(each, TagFilter):
+            _add_tag(conditions, each.tag, "NOT " if each.without else "")
+    for sql, parameters in conditions_of(query.filters, DATA_COLUMNS):
+        conditions.add(sql, *parameters)
     return conditions
 
 
@@ -191,7 +198,8 @@ def _add_tag(conditions: _Conditions, tag: Tag, negation: str) -> None:
 
 def _holds(data: Data, query: DataQuery) -> bool:
     own = set(data.tags)
-    wanted = [tag for tag in query.tags if not tag.is_system]
+    asked = [each.tag for each in query.filters if isinstance(each, TagFilter) and not each.without]
+    wanted = [tag for tag in (*query.tags, *asked) if not tag.is_system]
     return own.issuperset(wanted) and (not query.name or Tag("name", query.name) in own)
 
 

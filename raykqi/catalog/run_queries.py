@@ -8,9 +8,11 @@ from typing import Any
 
 import msgspec
 
+from raykqi.catalog.filtering import RUN_COLUMNS, conditions_of
 from raykqi.catalog.index import Index, utc
 from raykqi.catalog.quotas import held_bytes, quotas_of, taken_by
 from raykqi.catalog.redaction import pseudonym
+from raykqi.domain.filters import ChoiceFilter
 from raykqi.domain.ids import is_id
 from raykqi.domain.plan import BUILTIN_PLANS, PlanSettings
 from raykqi.domain.quota import why_over, why_over_storage
@@ -106,14 +108,14 @@ def _conditions(query: RunQuery) -> tuple[str, list[object]]:
     if query.statuses:
         sql.append("r.status IN (SELECT unnest(?::VARCHAR[]))")
         given.append(list(query.statuses))
-    else:
+    elif not any(isinstance(each, ChoiceFilter) and "invalidated" in each.words for each in query.filters):
         sql.append("r.status <> 'invalidated'")
     if query.inputs:
         sql.append(
             "r.number IN (SELECT i.run FROM run_input i JOIN data d ON d.number = i.data"
-            " WHERE d.id IN (SELECT unnest(?::UUID[])))"
+            " WHERE d.project = ? AND d.id IN (SELECT unnest(?::UUID[])))"
         )
-        given.append(list(query.inputs))
+        given += [query.project, list(query.inputs)]
     if query.outputs:
         sql.append("r.number IN (SELECT d.run FROM data d WHERE d.id IN (SELECT unnest(?::UUID[])))")
         given.append(list(query.outputs))
@@ -123,6 +125,9 @@ def _conditions(query: RunQuery) -> tuple[str, list[object]]:
     if query.until:
         sql.append("r.updated < ?")
         given.append(_naive(query.until))
+    for condition, values in conditions_of(query.filters, RUN_COLUMNS):
+        sql.append(condition)
+        given += values
     return " AND ".join(sql), given
 
 

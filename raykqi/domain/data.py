@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from raykqi.domain.filters import Filter
 from raykqi.domain.tags import Tag
 from raykqi.errors import InvalidInput
 
@@ -88,6 +89,7 @@ class DataQuery(msgspec.Struct, frozen=True, gc=False):
     upstream_run: str = ""
     project: str = "default"
     oldest_first: bool = False
+    filters: tuple[Filter, ...] = ()
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):

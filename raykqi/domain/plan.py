@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 from blake3 import blake3
 
+from raykqi.domain.filters import Filter
 from raykqi.domain.resources import Resources
 from raykqi.domain.tags import Tag
 
@@ -165,6 +166,7 @@ class PlanQuery(msgspec.Struct, frozen=True):
     out_tags: tuple[Tag, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
     project: str = "default"
+    filters: tuple[Filter, ...] = ()
 
 
 class PlanPage(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from raykqi.domain.filters import Filter
 from raykqi.domain.tags import Tag
 
 __all__ = ["ENDED", "LIVE", "STATUSES", "Cause", "Exit", "Run", "RunInputData", "RunOutputData", "RunPage", "RunQuery"]
@@ -113,6 +114,7 @@ class RunQuery(msgspec.Struct, frozen=True):
     until: datetime | None = None
     project: str = "default"
     oldest_first: bool = False
+    filters: tuple[Filter, ...] = ()
 
 
 class RunPage(msgspec.Struct, frozen=True):

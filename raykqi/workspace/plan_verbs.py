@@ -11,6 +11,7 @@ import msgspec
 from raykqi.catalog import plan_queries, queries
 from raykqi.domain.data import Data, Named, TagChange
 from raykqi.domain.events import PlanApplied, RunCreated, TagsChanged
+from raykqi.domain.filter_text import parse_filters
 from raykqi.domain.plan import Code, Plan, PlanPage, PlanQuery
 from raykqi.domain.tags import parse_query_tag
 from raykqi.domain.text import check_text
@@ -85,6 +86,7 @@ class PlanVerbs(Inside):
         in_tags: Iterable[str] = (),
         out_tags: Iterable[str] = (),
         annotations: Mapping[str, str] | None = None,
+        filters: Mapping[str, str | Iterable[str]] | None = None,
         limit: int | None = None,
     ) -> list[Plan]:
         """The plans that meet all conditions, newest first."""
@@ -95,6 +97,7 @@ class PlanVerbs(Inside):
             in_tags=tuple(parse_query_tag(tag) for tag in in_tags),
             out_tags=tuple(parse_query_tag(tag) for tag in out_tags),
             annotations=tuple((annotations or {}).items()),
+            filters=parse_filters("plans", filters),
         )
         found: list[Plan] = []
         cursor = ""

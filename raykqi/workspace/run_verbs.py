@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ import msgspec
 from raykqi.catalog import plan_queries, queries, run_queries
 from raykqi.domain.beat import Beat, BeatFile
 from raykqi.domain.data import Named
+from raykqi.domain.filter_text import parse_filters
 from raykqi.domain.ids import is_id
 from raykqi.domain.plan import Plan
 from raykqi.domain.run import ENDED, LIVE, STATUSES, Run, RunPage, RunQuery, RunStatus
@@ -44,12 +45,20 @@ class RunVerbs(ServeVerbs):
         output: Named | Iterable[Named] = (),
         since: datetime | str | None = None,
         until: datetime | str | None = None,
+        filters: Mapping[str, str | Iterable[str]] | None = None,
         oldest_first: bool = False,
         limit: int | None = None,
     ) -> list[Run]:
         """The runs that meet all conditions, newest first; of several values of one condition any will do."""
         query = self.run_query(
-            status=status, plan=plan, input=input, output=output, since=since, until=until, oldest_first=oldest_first
+            status=status,
+            plan=plan,
+            input=input,
+            output=output,
+            since=since,
+            until=until,
+            filters=filters,
+            oldest_first=oldest_first,
         )
         if limit is not None and limit < 1:
             raise InvalidQuery(f"a list of {limit} is not possible", hint="Ask for 1 or more, or leave it out for all.")
@@ -72,6 +81,7 @@ class RunVerbs(ServeVerbs):
         output: Named | Iterable[Named] = (),
         since: datetime | str | None = None,
         until: datetime | str | None = None,
+        filters: Mapping[str, str | Iterable[str]] | None = None,
         oldest_first: bool = False,
     ) -> RunQuery:
         """The conditions of `runs` as a value, for pages and counts."""
@@ -91,6 +101,7 @@ class RunVerbs(ServeVerbs):
             until=instant_of(until),
             project=self._project,
             oldest_first=oldest_first,
+            filters=parse_filters("runs", filters),
         )
 
     def run_page(self, query: RunQuery, *, limit: int = 50, cursor: str = "") -> RunPage:

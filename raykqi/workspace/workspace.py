@@ -22,6 +22,7 @@ from raykqi.catalog import queries
 from raykqi.controller.enveloping import Enveloping
 from raykqi.domain.data import Data, DataQuery, Named, Page, TagChange, TagCount, id_of
 from raykqi.domain.events import DataPurged, DataRemoved, RunInput, TagsChanged
+from raykqi.domain.filter_text import parse_filters
 from raykqi.domain.ids import is_id
 from raykqi.domain.tags import check_tags, instant_of, parse_query_tag, parse_tags
 from raykqi.domain.text import check_name, check_text
@@ -179,10 +180,14 @@ class Workspace(AccessVerbs, LineageVerbs, PlanVerbs, LogVerbs, TransferVerbs, N
         max_size: int | None = None,
         creator: str = "",
         upstream_run: str = "",
+        filters: Mapping[str, str | Iterable[str]] | None = None,
         oldest_first: bool = False,
         limit: int | None = None,
     ) -> list[Data]:
-        """The data that hold all the tags and meet all else; `!key:value` means without that tag."""
+        """The data that hold all the tags and meet all else; `!key:value` means without that tag.
+
+        `filters` are conditions on fields as one types them: `{"size": ">10MB", "created": "2026-11-20"}`.
+        """
         check_tags(tags)
         excluded = [*check_tags(without), *(tag[1:] for tag in tags if tag.startswith("!"))]
         query = DataQuery(
@@ -197,6 +202,7 @@ class Workspace(AccessVerbs, LineageVerbs, PlanVerbs, LogVerbs, TransferVerbs, N
             creator=check_text(creator, "creator"),
             upstream_run=upstream_run and self.resolve_run(upstream_run),
             oldest_first=oldest_first,
+            filters=parse_filters("data", filters),
         )
         if limit is not None and limit < 1:
             raise InvalidQuery(f"a list of {limit} is not possible", hint="Ask for 1 or more, or leave it out for all.")
