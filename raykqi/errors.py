@@ -228,7 +228,13 @@ class Forbidden(AccessError):
 
 
 class TooManyRequests(AccessError):
+    """`retry_after` seconds it is of use to try again."""
+
     status = 429
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float = 1.0) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
 
 
 class OwnershipError(RaykqiError):

@@ -15,6 +15,7 @@ from serve_api.feeds import Feeds
 from serve_api.measuring import Measures
 from serve_api.news import News
 from serve_api.options import ApiOptions
+from serve_api.sign_in_limits import SignInLimits
 
 __all__ = ["Api"]
 
@@ -28,6 +29,7 @@ class Api:
         self.workspace = workspace
         self.options = options
         self.callers = Callers(workspace)
+        self.sign_ins = SignInLimits()
         self.answers = Remembered()
         self.carrier = Carrier(workspace.staging_folder, options.uploads, url_seconds=options.url_seconds)
         self.measures = Measures(workspace, self.carrier.traffic)
@@ -35,6 +37,7 @@ class Api:
         self.writers = ThreadPoolExecutor(options.writers, "raykqi-write")
         self.news = News(workspace)
         self.feeds = Feeds(workspace)
+        self._projects, self._projects_at = {DEFAULT_PROJECT}, -1
         self._acting: OrderedDict[tuple[str, str, frozenset[str] | None], Workspace] = OrderedDict()
 
     def open(self) -> None:
@@ -59,6 +62,18 @@ class Api:
         deeds, caller = await loop.run_in_executor(self.readers, self.callers.look_up, token)
         self.callers.remember(token, deeds, caller)
         return caller
+
+    async def has_project(self, name: str) -> bool:
+        deeds = self.workspace.deeds
+        if deeds != self._projects_at:
+            self._projects, self._projects_at = {DEFAULT_PROJECT}, deeds
+        known = self._projects
+        if name in known:
+            return True
+        if not await asyncio.get_running_loop().run_in_executor(self.readers, self.workspace.has_project, name):
+            return False
+        known.add(name)
+        return True
 
     def acting(self, caller: Caller, project: str) -> Workspace:
         """The workspace in the caller's name, in that project or, beside projects, in the default one."""

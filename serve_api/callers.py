@@ -69,7 +69,7 @@ def cookie_name(host: str, *, is_secure: bool) -> str:
 def token_cookie(name: str, token: str, *, seconds: int, is_secure: bool) -> str:
     """A `Set-Cookie` that no script can read; no token takes it away."""
     age = seconds if token else 0
-    return f"{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{'; Secure' if is_secure else ''}"
+    return f"{name}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{'; Secure' if is_secure else ''}"
 
 
 def _key(token: str) -> bytes:

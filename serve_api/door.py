@@ -44,6 +44,9 @@ class Door:
         project = scope["path_params"].get("project", "")
         caller, token = await self._caller(route, note)
         _authorise(route, caller, project)
+        # Others are in no project that is not there.
+        if caller.is_admin and project and not await api.has_project(project):
+            raise _no_project(project)
         await self._keep_up(note)
         key: object = None
         if route.remembered:
@@ -152,12 +155,16 @@ def _authorise(route: Route, caller: Caller, project: str) -> None:
         return
     role = caller.role_in(project)
     if role is None:
-        raise UnknownId(f"there is no project {project!r}", hint="GET /api/v1/projects lists those that you are in.")
+        raise _no_project(project)
     if not caller.may(needs, project):
         raise Forbidden(
             f"{caller.user} is {role} of the project {project}, and that takes a {needs}",
             hint="Ask an administrator of the project.",
         )
+
+
+def _no_project(project: str) -> UnknownId:
+    return UnknownId(f"there is no project {project!r}", hint="GET /api/v1/projects lists those that you are in.")
 
 
 def _split(query: bytes, route: Route) -> tuple[bytes, str]:

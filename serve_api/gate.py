@@ -12,12 +12,13 @@ import secrets
 import socket
 import time
 from functools import lru_cache
+from math import ceil
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from raykqi import __version__
-from raykqi.errors import Forbidden, RaykqiError
+from raykqi.errors import Forbidden, RaykqiError, TooManyRequests
 from serve_api.access_log import Note, tell_failure, tell_request
 from serve_api.answering import send_bytes, send_problem
 from serve_api.api import Api
@@ -73,7 +74,7 @@ class Gate:
             if note.status:
                 raise  # in the middle of an answer, which must not look as if it were whole
             problem = problem_of(error, instance=scope["path"], request_id=note.request_id)
-            await send_problem(tell, problem)
+            await send_problem(tell, problem, _headers(error))
         finally:
             took = time.perf_counter() - began
             self._api.measures.ended(scope["method"], note.route, note.status, took)
@@ -122,6 +123,10 @@ class Gate:
             "Cache-Control": "no-store",
         }
         await send_bytes(tell, 303, b"", "text/plain", answer)
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    return {"Retry-After": str(ceil(error.retry_after))} if isinstance(error, TooManyRequests) else {}
 
 
 @lru_cache(4096)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from raykqi.catalog import access_queries
+from raykqi.catalog import access_facts, access_queries
 from raykqi.domain.access import (
     SIGN_IN,
     DeedPage,
@@ -62,6 +62,10 @@ class AccessVerbs(Inside):
     def project(self, name: str = "") -> Project:
         """One project; without a name the one that this workspace acts in."""
         return self._read(lambda: access_queries.get_project(self._keeper.index, name or self._project))
+
+    def has_project(self, name: str) -> bool:
+        """Whether there is one of that name, as far as is known here: asked for with every request."""
+        return bool(access_facts.existing_projects(self._keeper.index, [name]) & {name})
 
     def create_project(self, name: str, *, title: str = "", quota: Quota | None = None) -> Project:
         command = MakeProject(self._by, check_project(name), check_text(title, "title"), quota or Quota())
@@ -164,12 +168,16 @@ class AccessVerbs(Inside):
 
     def login(self, user: str, password: str, *, expires_in: timedelta | None = None) -> tuple[Token, str]:
         """A token for a password, and the text to come with; for a day, unless said otherwise."""
+        if not self.is_password(user, password):
+            raise Unauthenticated("user or password is wrong", hint="Type both again, or ask an administrator.")
+        return self.sign_in(user, expires_in=expires_in)
+
+    def is_password(self, user: str, password: str) -> bool:
+        """Whether it is the user's; for somebody unknown or disabled it takes as long to say no."""
         from raykqi.workspace.passwords import is_password
 
         hash_ = self._read(lambda: access_queries.password_of(self._keeper.index, user))
-        if not is_password(password, hash_):
-            raise Unauthenticated("user or password is wrong", hint="Type both again, or ask an administrator.")
-        return self.sign_in(user, expires_in=expires_in)
+        return is_password(password, hash_)
 
     def sign_in(self, user: str, *, expires_in: timedelta | None = None) -> tuple[Token, str]:
         """The same for a user who has shown otherwise who they are."""

@@ -11,7 +11,20 @@ __all__ = ["all_routes"]
 
 
 def all_routes() -> Iterator[Route]:
-    from serve_api.routes import code, data, downloads, lineage, plans, runs, service, streams, upkeep, uploads
+    from serve_api.routes import (
+        code,
+        data,
+        downloads,
+        identity,
+        lineage,
+        plans,
+        projects,
+        runs,
+        service,
+        streams,
+        upkeep,
+        uploads,
+    )
 
-    nouns = (data, runs, streams, uploads, downloads, plans, code, lineage, service, upkeep)
+    nouns = (data, runs, streams, uploads, downloads, plans, code, lineage, service, identity, projects, upkeep)
     return chain(*(noun.routes for noun in nouns))
