@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from raykqi.client.asking import Asking, check_limit, moment_text, paged
+from raykqi.client.filtering import filter_params
 from raykqi.client.transport import Params
 from raykqi.domain.data import Data, DataQuery, Named, Page, TagChange, TagCount
 from raykqi.domain.events import RunCreated
+from raykqi.domain.filter_text import parse_filters
 from raykqi.domain.tags import check_key, check_tags, instant_of, parse_query_tag, parse_tags
 from raykqi.domain.text import check_text
 from raykqi.errors import InvalidInput
@@ -48,10 +50,14 @@ class DataVerbs(Asking):
         max_size: int | None = None,
         creator: str = "",
         upstream_run: str = "",
+        filters: Mapping[str, str | Iterable[str]] | None = None,
         oldest_first: bool = False,
         limit: int | None = None,
     ) -> list[Data]:
-        """The data that hold all the tags and meet all else; `!key:value` means without that tag."""
+        """The data that hold all the tags and meet all else; `!key:value` means without that tag.
+
+        `filters` are conditions on fields as one types them: `{"size": ">10MB", "created": "2026-11-20"}`.
+        """
         check_tags(tags)
         excluded = [*check_tags(without), *(tag[1:] for tag in tags if tag.startswith("!"))]
         query = DataQuery(
@@ -65,6 +71,7 @@ class DataVerbs(Asking):
             max_size=max_size,
             creator=check_text(creator, "creator"),
             upstream_run=upstream_run and self.resolve_run(upstream_run),
+            filters=parse_filters("data", filters),
             oldest_first=oldest_first,
         )
         check_limit(limit)
@@ -177,5 +184,6 @@ def _asked(query: DataQuery) -> list[tuple[str, str | int | None]]:
         ("max_size", query.max_size),
         ("creator", query.creator or None),
         ("upstream_run", query.upstream_run or None),
+        *filter_params(query.filters),
         ("order", "oldest" if query.oldest_first else None),
     ]

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from raykqi.client.asking import Asking, paged
+from raykqi.client.filtering import filter_params
 from raykqi.client.transport import Params
 from raykqi.domain.data import Named, id_of
 from raykqi.domain.events import RunCreated
+from raykqi.domain.filter_text import parse_filters
 from raykqi.domain.ids import check_id_prefix
 from raykqi.domain.plan import Plan, PlanPage, PlanQuery
 from raykqi.domain.tags import parse_query_tag
@@ -86,6 +88,7 @@ class PlanVerbs(Asking):
         in_tags: Iterable[str] = (),
         out_tags: Iterable[str] = (),
         annotations: Mapping[str, str] | None = None,
+        filters: Mapping[str, str | Iterable[str]] | None = None,
         limit: int | None = None,
     ) -> list[Plan]:
         """The plans that meet all conditions, newest first."""
@@ -96,6 +99,7 @@ class PlanVerbs(Asking):
             in_tags=tuple(parse_query_tag(tag) for tag in in_tags),
             out_tags=tuple(parse_query_tag(tag) for tag in out_tags),
             annotations=tuple((annotations or {}).items()),
+            filters=parse_filters("plans", filters),
         )
 
         def ask(most: int, cursor: str) -> tuple[Sequence[Plan], str]:
@@ -113,6 +117,7 @@ class PlanVerbs(Asking):
             *(("in_tag", str(tag)) for tag in query.in_tags),
             *(("out_tag", str(tag)) for tag in query.out_tags),
             *(("annotation", f"{key}={value}") for key, value in query.annotations),
+            *filter_params(query.filters),
             ("limit", limit),
             ("cursor", cursor or None),
         ]

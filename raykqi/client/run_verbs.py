@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 
 import msgspec
 
 from raykqi.client.asking import Asking, check_limit, moment_text, paged
+from raykqi.client.filtering import filter_params
 from raykqi.client.logs import follow_log, read_log
 from raykqi.client.sse import Subscription
 from raykqi.client.transport import Params
 from raykqi.domain.beat import Beat, BeatFile
 from raykqi.domain.data import Named, id_of
+from raykqi.domain.filter_text import parse_filters
 from raykqi.domain.ids import is_id
 from raykqi.domain.plan import Plan
 from raykqi.domain.run import ENDED, LIVE, STATUSES, Run, RunPage, RunQuery, RunStatus
@@ -47,12 +49,20 @@ class RunVerbs(Asking):
         output: Named | Iterable[Named] = (),
         since: datetime | str | None = None,
         until: datetime | str | None = None,
+        filters: Mapping[str, str | Iterable[str]] | None = None,
         oldest_first: bool = False,
         limit: int | None = None,
     ) -> list[Run]:
         """The runs that meet all conditions, newest first; of several values of one condition any will do."""
         query = self.run_query(
-            status=status, plan=plan, input=input, output=output, since=since, until=until, oldest_first=oldest_first
+            status=status,
+            plan=plan,
+            input=input,
+            output=output,
+            since=since,
+            until=until,
+            filters=filters,
+            oldest_first=oldest_first,
         )
         check_limit(limit)
 
@@ -71,6 +81,7 @@ class RunVerbs(Asking):
         output: Named | Iterable[Named] = (),
         since: datetime | str | None = None,
         until: datetime | str | None = None,
+        filters: Mapping[str, str | Iterable[str]] | None = None,
         oldest_first: bool = False,
     ) -> RunQuery:
         """The conditions of `runs` as a value, for pages and counts."""
@@ -88,6 +99,7 @@ class RunVerbs(Asking):
             statuses=statuses,
             since=instant_of(since),
             until=instant_of(until),
+            filters=parse_filters("runs", filters),
             project=self._project,
             oldest_first=oldest_first,
         )
@@ -231,5 +243,6 @@ def _asked(query: RunQuery) -> list[tuple[str, str | int | None]]:
         *(("status", status) for status in query.statuses),
         ("since", moment_text(query.since)),
         ("until", moment_text(query.until)),
+        *filter_params(query.filters),
         ("order", "oldest" if query.oldest_first else None),
     ]

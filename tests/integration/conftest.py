@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from raykqi.opening import create_workspace
 from raykqi.settings import Settings
+from raykqi.workspace import Workspace
 
 pytest.register_assert_rewrite("tests.integration.lab", "tests.comparison")
 
-from tests.integration.lab import Lab  # noqa: E402
+from tests.integration.lab import Anywhere, Lab, Opened  # noqa: E402
 
-__all__ = ["lab", "make_lab"]
+__all__ = ["anywhere", "lab", "make_lab"]
 
 
 @pytest.fixture
@@ -40,3 +42,19 @@ def make_lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
 @pytest.fixture
 def lab(make_lab: Callable[..., Lab]) -> Lab:
     return make_lab()
+
+
+@pytest.fixture(params=["embedded", "http"])
+def anywhere(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Anywhere]:
+    """What a test does with a workspace must come out the same over HTTP."""
+    with ExitStack() as undo:
+
+        def there(opened: Opened) -> Opened:
+            from tests.integration.over_http import over_http
+
+            if request.param == "embedded":
+                return opened
+            remote = undo.enter_context(over_http(opened.ws, opened.ws.me().user, lab.folder))
+            return Opened(cast("Workspace", remote), opened.parts)
+
+        yield there

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from raykqi.settings import Settings
 from raykqi.workspace import Workspace
 from tests.comparison import assert_equals_journal
 
-__all__ = ["Lab", "Opened", "SteppedClock", "check"]
+__all__ = ["Anywhere", "Lab", "Opened", "SteppedClock", "check"]
 
 
 class Opened(NamedTuple):
@@ -22,6 +22,9 @@ class Opened(NamedTuple):
 
     ws: Workspace
     parts: Parts
+
+
+Anywhere = Callable[[Opened], Opened]
 
 
 class SteppedClock:

@@ -10,12 +10,12 @@ import pytest
 
 import raykqi
 from raykqi.errors import InvalidInput, InvalidTag, TargetNotEmpty
-from tests.integration.lab import Lab, Opened
+from tests.integration.lab import Anywhere, Lab, Opened
 
 
 @pytest.fixture
-def opened(lab: Lab) -> Opened:
-    return lab.open()
+def opened(lab: Lab, anywhere: Anywhere) -> Opened:
+    return anywhere(lab.open())
 
 
 def test_data_may_be_given_as_a_call_answered_it(lab: Lab, opened: Opened, tmp_path: Path) -> None:

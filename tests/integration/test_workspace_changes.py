@@ -12,14 +12,14 @@ from raykqi.domain.tags import Tag
 from raykqi.errors import DataGone, InUse, InvalidInput, InvalidTag, RaykqiError, UnknownId
 from raykqi.journal.log import Journal
 from raykqi.workspace import Workspace
-from tests.integration.lab import Lab, Opened, SteppedClock
+from tests.integration.lab import Anywhere, Lab, Opened, SteppedClock
 
 NOBODY = "01939c1c-0000-7000-8000-000000000000"
 
 
 @pytest.fixture
-def opened(lab: Lab) -> Opened:
-    return lab.open(clock=SteppedClock())
+def opened(lab: Lab, anywhere: Anywhere) -> Opened:
+    return anywhere(lab.open(clock=SteppedClock()))
 
 
 @pytest.fixture
@@ -204,9 +204,9 @@ def test_purged_data_may_be_removed_and_the_last_word_stays(ws: Workspace, sourc
     assert (node.tombstone.kind, node.tombstone.reason) == ("removed", "a mistake")
 
 
-def test_a_lineage_is_walked_named_and_dated(lab: Lab, source: Path) -> None:
+def test_a_lineage_is_walked_named_and_dated(lab: Lab, anywhere: Anywhere, source: Path) -> None:
     clock = SteppedClock()
-    ws = lab.open(clock=clock).ws
+    ws = anywhere(lab.open(clock=clock)).ws
     raw = ws.push(source, ["stage:raw"])
     label = ws.push(source)
     clock.jump(60)

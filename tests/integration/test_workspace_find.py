@@ -13,7 +13,7 @@ from raykqi.domain.tags import Tag
 from raykqi.engine.commands import NewOutput, RecordRun
 from raykqi.errors import AmbiguousId, InvalidInput, InvalidQuery, InvalidTag, UnknownId
 from raykqi.workspace import Workspace
-from tests.integration.lab import Lab, SteppedClock
+from tests.integration.lab import Anywhere, Lab, SteppedClock
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def source(lab: Lab) -> Path:
 
 
 @pytest.fixture
-def ws(lab: Lab) -> Workspace:
-    return lab.open(clock=SteppedClock()).ws
+def ws(lab: Lab, anywhere: Anywhere) -> Workspace:
+    return anywhere(lab.open(clock=SteppedClock())).ws
 
 
 def test_tags_are_asked_for_together_and_excluded(ws: Workspace, source: Path) -> None:
@@ -94,8 +94,8 @@ def test_what_is_tagged_away_before_its_page_is_not_shown(ws: Workspace, source:
     assert rest.next_cursor == ""
 
 
-def test_more_than_a_page_is_found_whole(lab: Lab) -> None:
-    opened = lab.open()
+def test_more_than_a_page_is_found_whole(lab: Lab, anywhere: Anywhere) -> None:
+    opened = anywhere(lab.open())
     outputs = tuple(NewOutput(f"/{number}", TreeRef("ab" * 32, 1, 1)) for number in range(1_100))
     opened.parts.controller.submit(RecordRun("tester", "made", outputs))
 
