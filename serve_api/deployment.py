@@ -28,7 +28,10 @@ CLOSING = 20.0  # seconds for requests under way when a replica goes
 
 
 class ApiArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What replicas are told. `user` is who the controller acts for, `hooks` a file on the controller's machine."""
+    """What replicas are told. `user` is who the controller acts for, `hooks` a file on the controller's machine.
+
+    `controller_cpus` are reserved for the controller, so that it comes to a node that has some.
+    """
 
     workspace: str
     user: str = ""
@@ -39,6 +42,7 @@ class ApiArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     is_secure: bool = False
     public_url: str = ""
     dashboard: str = ""
+    controller_cpus: float = 0.0
     oidc: OidcOptions | None = None
 
 
@@ -96,7 +100,9 @@ class Api:
         user = arguments.user or settings.user
         self._arguments = arguments
         controller = controller_arguments(arguments.workspace, user, hooks=arguments.hooks or None)
-        self._workspace = follow(arguments.workspace, replace(settings, user=user), controller)
+        self._workspace = follow(
+            arguments.workspace, replace(settings, user=user), controller, cpus=arguments.controller_cpus
+        )
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         from serve_api.app import create_app

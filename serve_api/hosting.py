@@ -14,7 +14,7 @@ from ray.serve.schema import ServeDeploySchema
 from raykqi.errors import Conflict, ServerUnavailable
 from serve_api.deployment import NAME, ApiArguments, serve_config
 
-__all__ = ["Hosted", "host_api"]
+__all__ = ["Hosted", "deploy", "host_api"]
 
 STARTING = 180.0
 LOOK = 0.05
@@ -45,21 +45,7 @@ def host_api(
     certificate: tuple[str, str] | None = None,
     dashboard: str = "",
 ) -> Hosted:
-    """Comes back when it answers. `certificate` are the files of a certificate and of its key."""
-    logging.getLogger("ray.serve").setLevel(logging.ERROR)
-    is_first = _get_global_client(raise_if_no_controller_running=False) is None
-    options: dict[str, Any] = {"host": host, "port": port}
-    if certificate:
-        options |= {"ssl_certfile": certificate[0], "ssl_keyfile": certificate[1]}
-    serve.start(proxy_location="HeadOnly", http_options=options)
-    client = _get_global_client()
-    assert client is not None
-    if not is_first and (client.http_config.host, client.http_config.port) != (host, port):
-        there = f"{client.http_config.host}:{client.http_config.port}"
-        raise Conflict(
-            f"Ray Serve on this Ray is at {there} already",
-            hint=f"Ask for that place: --port {client.http_config.port}.",
-        )
+    """The API alone on a machine. `certificate` are the files of a certificate and of its key."""
     arguments = ApiArguments(
         workspace,
         user,
@@ -68,7 +54,23 @@ def host_api(
         is_secure=certificate is not None,
         dashboard=dashboard,
     )
-    config = serve_config(arguments, host=host, port=port, replicas=replicas)
+    return deploy(serve_config(arguments, host=host, port=port, replicas=replicas), certificate)
+
+
+def deploy(config: dict[str, Any], certificate: tuple[str, str] | None = None) -> Hosted:
+    """Bring up what the config says, beside what Ray Serve runs already; comes back when it answers."""
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
+    is_first = _get_global_client(raise_if_no_controller_running=False) is None
+    options: dict[str, Any] = dict(config["http_options"])
+    if certificate:
+        options |= {"ssl_certfile": certificate[0], "ssl_keyfile": certificate[1]}
+    serve.start(proxy_location=config["proxy_location"], http_options=options)
+    client = _get_global_client()
+    assert client is not None
+    if not is_first and (client.http_config.host, client.http_config.port) != (options["host"], options["port"]):
+        port = client.http_config.port
+        there = f"{client.http_config.host}:{port}"
+        raise Conflict(f"Ray Serve on this Ray is at {there} already", hint=f"Ask for that place: --port {port}.")
     hosted = Hosted(client, is_first=is_first)
     try:
         client.deploy_apps(ServeDeploySchema.model_validate(config))

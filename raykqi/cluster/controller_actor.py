@@ -50,6 +50,7 @@ def start_controller(
     name: str = CONTROLLER,
     environment: Mapping[str, str] | None = None,
     threads: int = THREADS,
+    cpus: float = 0.0,
     wait: bool = True,
 ) -> Any:
     """The controller of this cluster, made by `factory` ("package.module:name") unless there is one already.
@@ -65,7 +66,7 @@ def start_controller(
         max_restarts=-1,
         max_task_retries=0,
         max_concurrency=threads,
-        num_cpus=0,
+        num_cpus=cpus,
         runtime_env={"env_vars": dict(environment)} if environment else None,
     ).remote(factory, dict(arguments))
     if wait:

@@ -36,6 +36,9 @@ class Enveloping(Writer):
     def refresh(self) -> None:
         self._writer.refresh()
 
+    def catch_up(self) -> None:
+        self._writer.catch_up()
+
     def reach(self, seq: int, timeout: float) -> bool:
         return self._writer.reach(seq, timeout)
 

@@ -72,6 +72,13 @@ class Writer(ABC):
         finally:
             self.keeper.writing.release()
 
+    def catch_up(self) -> None:
+        """The same, waiting for what is in progress: whatever was answered anywhere before is known then."""
+        self._require_own_process()
+        with self.keeper.writing:
+            if time.monotonic() - self._refreshed >= self._freshness:
+                self._catch_up()
+
     def reach(self, seq: int, timeout: float) -> bool:
         """Catch up until the index holds entry `seq`; whether it does in time."""
         deadline = time.monotonic() + timeout

@@ -186,7 +186,11 @@ class AccessVerbs(Inside):
 
     def caller(self, token: str) -> Caller:
         """Who comes with this token, and what they may now; raises `Unauthenticated`."""
-        return self._read(lambda: self._callers.caller(token))
+        try:
+            return self._read(lambda: self._callers.caller(token))
+        except Unauthenticated:
+            self._controller.catch_up()  # it may have been given out a moment ago, elsewhere
+            return self._read(lambda: self._callers.caller(token))
 
     def me(self) -> Caller:
         """Who asks here, and what they may: who opens the workspace itself may do everything."""

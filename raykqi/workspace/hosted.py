@@ -77,14 +77,14 @@ def controller_arguments(
     return {"url": url, "user": user, "limit": limit, "hooks": hooks}
 
 
-def make_controller(name: str, arguments: Mapping[str, Any], *, wait: bool = True) -> Any:
+def make_controller(name: str, arguments: Mapping[str, Any], *, cpus: float = 0.0, wait: bool = True) -> Any:
     """The actor of this name on the cluster that this process is connected to."""
     from raykqi.cluster.controller_actor import start_controller
 
-    return start_controller(f"{__name__}:{host.__name__}", arguments, name=name, wait=wait)
+    return start_controller(f"{__name__}:{host.__name__}", arguments, name=name, cpus=cpus, wait=wait)
 
 
-def follow(url: str, settings: Settings, arguments: Mapping[str, Any] | None = None) -> Workspace:
+def follow(url: str, settings: Settings, arguments: Mapping[str, Any] | None = None, *, cpus: float = 0.0) -> Workspace:
     """The workspace as one of the processes of a cluster sees it that do not commit themselves.
 
     Where there is no controller, it is made with these `arguments`; without them one waits for it.
@@ -95,7 +95,7 @@ def follow(url: str, settings: Settings, arguments: Mapping[str, Any] | None = N
         name = controller_name(description)
         if not arguments:
             return ControllerLink(name)
-        link = ControllerLink(name, lambda: make_controller(name, arguments, wait=False))
+        link = ControllerLink(name, lambda: make_controller(name, arguments, cpus=cpus, wait=False))
         link.begin()
         return link
 

@@ -17,6 +17,7 @@ from tests.e2e.cli.conftest import CommandLine
 from tests.e2e.cli.program import Program, still_there
 from tests.e2e.cli.test_cli_run import apply, run_of
 
+DATA = "/api/v1/projects/default/data"
 SOON = 20.0  # "within seconds", on a machine that is busy
 
 
@@ -45,12 +46,13 @@ def test_it_serves_the_api_runs_plans_and_leaves_nothing_behind(
             "workspace": record.stem,
             "pid": up.process.pid,
         }
-        assert get(f"{url}/api/v1/me", token)["user"] == "lena"
+        assert get(f"{url}{DATA}", token)["items"] == []
 
         apply(bare, "quick", "true")
         quick = run_of(bare, "quick")
         up.until(lambda line: "done" in line and quick[:18] in line)
-        assert get(f"{url}/api/v1/projects/default/runs/{quick}", token)["status"] == "done"
+        pushed = bare.push("photo.txt")
+        assert get(f"{url}{DATA}", token)["items"][0]["id"] == pushed
         pids = up.pids()
 
         assert up.end(signal.SIGINT, within=SOON) == 0
@@ -70,7 +72,7 @@ def test_its_token_ends_with_it_and_it_may_be_started_again(bare: CommandLine, h
             facts = up.said()[0]
             tokens.append(facts["api_token"])
             for token, expected in zip(tokens, ([200], [401, 200])[len(tokens) - 1], strict=True):
-                assert status(f"{facts['api']}/api/v1/me", token) == expected
+                assert status(f"{facts['api']}{DATA}", token) == expected
             assert up.end(signal.SIGTERM, within=SOON) == 0
 
 
