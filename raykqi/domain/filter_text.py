@@ -23,7 +23,7 @@ from raykqi.domain.tags import parse_query_tag
 from raykqi.domain.text import check_text
 from raykqi.errors import InvalidQuery
 
-__all__ = ["DATA_FIELDS", "PLAN_FIELDS", "RUN_FIELDS", "Listed", "parse_filters"]
+__all__ = ["DATA_FIELDS", "PLAN_FIELDS", "RUN_FIELDS", "Listed", "by_field", "parse_filters"]
 
 Listed = Literal["data", "runs", "plans"]
 Kind = Literal["number", "size", "date", "text", "choice", "tag"]
@@ -67,6 +67,20 @@ def parse_filters(listed: Listed, given: Mapping[str, str | Iterable[str]] | Non
     return tuple(found)
 
 
+def by_field(texts: Iterable[str], separator: str) -> dict[str, list[str]]:
+    """From texts such as `size=>10MB`, where `=` is the separator, to what `parse_filters` takes."""
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        field, middle, expression = text.partition(separator)
+        if not middle:
+            raise InvalidQuery(
+                f"filter {text!r} has no {separator!r}",
+                hint=f"Write it like size{separator}>10MB or name{separator}cat.",
+            )
+        found.setdefault(field.strip(), []).append(expression)
+    return found
+
+
 def _parse(listed: Listed, field: str, kind: Kind, text: str) -> Iterable[Filter]:
     if kind == "text":
         without = text.startswith("!")
@@ -78,7 +92,7 @@ def _parse(listed: Listed, field: str, kind: Kind, text: str) -> Iterable[Filter
         for each in filter(None, (part.strip() for part in text.split(","))):
             yield TagFilter(parse_query_tag(each.removeprefix("!")), each.startswith("!"))
     elif kind == "date":
-        yield _date(field, text)
+        yield from _date(field, text)
     else:
         operator, rest = _operator(text)
         yield NumberFilter(field, operator, _size(field, rest) if kind == "size" else _number(field, rest))
@@ -120,7 +134,7 @@ def _bounded(value: int) -> int:
     return max(-LARGEST, min(value, LARGEST))
 
 
-def _date(field: str, text: str) -> DateFilter:
+def _date(field: str, text: str) -> Iterable[Filter]:
     """What is written to the day, minute or second means all of it."""
     operator, rest = _operator(text)
     try:
@@ -140,4 +154,8 @@ def _date(field: str, text: str) -> DateFilter:
         "<": (None, begin),
         "<=": (None, end),
     }
-    return DateFilter(field, *bounds[operator])
+    since, until = bounds[operator]
+    if since:
+        yield DateFilter(field, since=since)
+    if until:
+        yield DateFilter(field, until=until)

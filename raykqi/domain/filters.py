@@ -21,7 +21,7 @@ class NumberFilter(msgspec.Struct, frozen=True, tag="number"):
 
 
 class DateFilter(msgspec.Struct, frozen=True, tag="date"):
-    """From `since` on and before `until`."""
+    """From `since` on, or before `until`."""
 
     field: str
     since: datetime | None = None

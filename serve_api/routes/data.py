@@ -8,6 +8,7 @@ import msgspec
 
 from raykqi.domain.data import Data, DataQuery, Page, TagChange, TagCount
 from raykqi.domain.events import RunCreated
+from raykqi.domain.filter_text import by_field, parse_filters
 from raykqi.domain.tags import instant_of, parse_query_tag
 from raykqi.domain.text import check_text
 from serve_api.asking import Asked
@@ -26,7 +27,10 @@ class Count(msgspec.Struct, frozen=True):
 
 
 class DataWanted(msgspec.Struct, frozen=True):
-    """`tag` may be there several times: all must hold; `!key:value` is one that must not."""
+    """`tag` may be there several times: all must hold; `!key:value` is one that must not.
+
+    `filter` as `field:expression`, such as `size:>10MB`, `created:2026-11-20` or `name:!draft`; all must hold.
+    """
 
     tag: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
@@ -38,6 +42,7 @@ class DataWanted(msgspec.Struct, frozen=True):
     max_size: int | None = None
     creator: str = ""
     upstream_run: str = ""
+    filter: tuple[str, ...] = ()
 
 
 class DataListed(DataWanted, frozen=True):
@@ -174,6 +179,7 @@ def _query(asked: Asked, wanted: DataWanted, order: Order) -> DataQuery:
         creator=check_text(wanted.creator, "creator"),
         upstream_run=wanted.upstream_run and asked.workspace.resolve_run(wanted.upstream_run),
         oldest_first=order == "oldest",
+        filters=parse_filters("data", by_field(wanted.filter, ":")),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from raykqi.domain.events import RunCreated
+from raykqi.domain.filter_text import by_field, parse_filters
 from raykqi.domain.plan import Definition, Plan, PlanInput, PlanOutput, PlanPage, PlanQuery
 from raykqi.domain.tags import Tag, parse_query_tag
 from raykqi.domain.text import check_text
@@ -31,7 +32,7 @@ _EXAMPLE = Draft(
 
 
 class PlansListed(msgspec.Struct, frozen=True):
-    """`annotation` as `key=value`. All conditions must hold."""
+    """`annotation` as `key=value`, `filter` as `field:expression`. All conditions must hold."""
 
     active: bool | None = None
     name: str = ""
@@ -39,6 +40,7 @@ class PlansListed(msgspec.Struct, frozen=True):
     in_tag: tuple[str, ...] = ()
     out_tag: tuple[str, ...] = ()
     annotation: tuple[str, ...] = ()
+    filter: tuple[str, ...] = ()
     limit: Limit = 50
     cursor: str = ""
 
@@ -111,6 +113,7 @@ def list_plans(asked: Asked, query: PlansListed) -> PlanPage:
         in_tags=tuple(map(parse_query_tag, query.in_tag)),
         out_tags=tuple(map(parse_query_tag, query.out_tag)),
         annotations=tuple(_pairs(query.annotation, "annotation").items()),
+        filters=parse_filters("plans", by_field(query.filter, ":")),
     )
     return asked.workspace.plan_page(wanted, limit=query.limit, cursor=query.cursor)
 

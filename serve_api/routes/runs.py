@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from raykqi.domain.beat import Beat, BeatFile
+from raykqi.domain.filter_text import by_field
 from raykqi.domain.run import STATUSES, Run, RunPage, RunQuery, RunStatus
 from raykqi.domain.text import check_text
 from serve_api.asking import Asked
@@ -19,7 +20,10 @@ routes = Routes("runs", prefix=PROJECT)
 
 
 class RunsWanted(msgspec.Struct, frozen=True):
-    """Any of the values of a parameter, all of the parameters. A name of a plan means all plans that have it."""
+    """Any of the values of a parameter, all of the parameters. A name of a plan means all plans that have it.
+
+    `filter` as `field:expression`, such as `ended:>=2026-11-20`; of those all must hold.
+    """
 
     status: tuple[RunStatus, ...] = ()
     plan: tuple[str, ...] = ()
@@ -27,6 +31,7 @@ class RunsWanted(msgspec.Struct, frozen=True):
     output: tuple[str, ...] = ()
     since: str = ""
     until: str = ""
+    filter: tuple[str, ...] = ()
 
 
 class RunsListed(RunsWanted, frozen=True):
@@ -135,5 +140,6 @@ def _query(asked: Asked, wanted: RunsWanted, order: str) -> RunQuery:
         output=wanted.output,
         since=wanted.since or None,
         until=wanted.until or None,
+        filters=by_field(wanted.filter, ":"),
         oldest_first=order == "oldest",
     )

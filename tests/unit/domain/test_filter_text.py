@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from raykqi.domain.filter_text import Listed, parse_filters
+from raykqi.domain.filter_text import Listed, by_field, parse_filters
 from raykqi.domain.filters import ChoiceFilter, DateFilter, NumberFilter, Operator, TagFilter, TextFilter
 from raykqi.domain.tags import Tag
 from raykqi.errors import InvalidQuery, InvalidTag
@@ -48,6 +48,11 @@ def test_a_size_may_have_a_unit(text: str, value: int) -> None:
     assert found.value == value
 
 
+def bounds(field: str, since: datetime | None, until: datetime | None) -> tuple[DateFilter, ...]:
+    first, last = DateFilter(field, since=since), DateFilter(field, until=until)
+    return tuple(each for each in (first, last) if each.since or each.until)
+
+
 def at(*when: int) -> datetime:
     return datetime(*when, tzinfo=UTC)  # type: ignore[misc,arg-type]
 
@@ -65,7 +70,7 @@ def at(*when: int) -> datetime:
     ],
 )
 def test_a_time_means_all_of_what_is_written(text: str, since: datetime | None, until: datetime | None) -> None:
-    assert parse_filters("runs", {"started": text}) == (DateFilter("started", since, until),)
+    assert parse_filters("runs", {"started": text}) == bounds("started", since, until)
 
 
 def test_a_bare_date_is_that_whole_day_here() -> None:
@@ -78,7 +83,7 @@ def test_a_bare_date_is_that_whole_day_here() -> None:
         ("<2026-11-20", None, midnight),
         ("<=2026-11-20", None, next_midnight),
     ]:
-        assert parse_filters("data", {"created": text}) == (DateFilter("created", since, until),)
+        assert parse_filters("data", {"created": text}) == bounds("created", since, until)
 
 
 def test_a_text_is_looked_for_as_it_stands() -> None:
@@ -134,3 +139,14 @@ def test_what_is_no_filter_is_refused_with_what_would_be_one(listed: Listed, fie
 def test_a_tag_in_a_filter_is_a_tag() -> None:
     with pytest.raises(InvalidTag):
         parse_filters("data", {"tag": "nothing"})
+
+
+def test_fields_and_expressions_come_apart_at_the_first_separator() -> None:
+    assert by_field(["size=>=10", "size=<20", "tag=a:1", "name="], "=") == {
+        "size": [">=10", "<20"],
+        "tag": ["a:1"],
+        "name": [""],
+    }
+    assert by_field(["tag:a:1"], ":") == {"tag": ["a:1"]}
+    with pytest.raises(InvalidQuery, match="filter 'size' has no '='"):
+        by_field(["size"], "=")
