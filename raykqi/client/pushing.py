@@ -128,7 +128,7 @@ class Push:
         if not (bucket.is_offered and self._straight(session, bucket, piece, data)):
             path = f"{self._path('uploads', session.id)}/files/{quote(piece.path)}"
             headers = {"Content-Type": "application/octet-stream"}
-            offset: Params = [("offset", piece.begin)]
+            offset: Params = [("offset", piece.begin), ("ahead", True)]
             self._transport.ask("PUT", path, ReceivedFile, params=offset, content=data, headers=headers)
         self._progress.advance(int(piece.is_last), piece.size)
 

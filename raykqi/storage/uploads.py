@@ -85,19 +85,22 @@ class Uploads:
     def received(self, session: UploadSession, path: str) -> ReceivedFile:
         return _received(path, self._pieces(session, path))
 
-    def arrival(self, session: UploadSession, path: str, offset: int) -> Arrival:
-        """Takes the bytes of a file from `offset` on; `UploadGap` when those before them have not come."""
+    def arrival(self, session: UploadSession, path: str, offset: int, *, ahead: bool = False) -> Arrival:
+        """Takes the bytes of a file from `offset` on; `UploadGap` when those before them have not come.
+
+        With `ahead` they may come later, as when several are sent at once.
+        """
         self._require_open(session)
         pieces = self._pieces(session, path)
         expected = _received(path, pieces).size
-        if offset > expected:
+        if offset > expected and not ahead:
             raise UploadGap(
                 f"{path!r} has {expected} bytes so far, so these cannot begin at {offset}",
                 expected=expected,
                 hint=f"Go on at offset {expected}.",
             )
         self.name_file(session, path)
-        return Arrival(self._store, session, path, offset, [piece for piece in pieces if piece.offset < expected])
+        return Arrival(self._store, session, path, offset, pieces)
 
     def name_file(self, session: UploadSession, path: str) -> None:
         """Write down what the pieces under the key of this path belong to."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -148,7 +148,7 @@ def _page(tree: Tree, patterns: tuple[str, ...], limit: int, most: int, cursor: 
 
 def _after(cursor: str) -> str:
     try:
-        return urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        return b64decode(cursor + "=" * (-len(cursor) % 4), altchars="-_", validate=True).decode()
     except ValueError:
         raise InvalidQuery(f"{cursor[:60]!r} is no cursor", hint="Take `next_cursor` of the page before.") from None
 

@@ -21,7 +21,7 @@ class Carrier:
     def __init__(self, staging: Path, limits: UploadLimits | None = None, *, url_seconds: float = URL_SECONDS) -> None:
         self.limits = limits or UploadLimits()
         self.staging = StagingArea(staging, self.limits)
-        self.traffic = Traffic(self.limits.at_once)
+        self.traffic = Traffic(self.limits)
         self.threads = ThreadPoolExecutor(THREADS, "raykqi-bytes")
         self.url_seconds = url_seconds
 

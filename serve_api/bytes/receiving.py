@@ -9,7 +9,7 @@ from typing import Protocol
 
 from raykqi.errors import InvalidInput, RaykqiError, TooSlow
 from serve_api.bytes.limits import UploadLimits
-from serve_api.bytes.traffic import Traffic
+from serve_api.bytes.traffic import Place, Traffic
 
 __all__ = ["Receiver", "declared_length", "receive"]
 
@@ -22,7 +22,9 @@ class Receiver(Protocol):
     def finish(self) -> None: ...
 
 
-async def receive(body: AsyncIterator[bytes], receiver: Receiver, limits: UploadLimits, traffic: Traffic) -> None:
+async def receive(
+    body: AsyncIterator[bytes], receiver: Receiver, limits: UploadLimits, traffic: Traffic, place: Place
+) -> None:
     """Errors of the receiver pass through at once; what was not read of the body then is left."""
     pace = _Pace(limits)
     batch = bytearray()
@@ -35,6 +37,7 @@ async def receive(body: AsyncIterator[bytes], receiver: Receiver, limits: Upload
         if data is None:
             break
         pace.check(len(data))
+        place.has_come(len(data))
         batch += data
         traffic.add("upload_bytes", len(data))
         if len(batch) >= BATCH:

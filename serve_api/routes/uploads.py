@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -31,6 +31,7 @@ from serve_api.bytes.gunzip import Archive
 from serve_api.bytes.multipart import Multipart, boundary_of
 from serve_api.bytes.receiving import declared_length, receive
 from serve_api.bytes.staged_tree import StagedTree, clean_path
+from serve_api.bytes.traffic import Place
 from serve_api.bytes.untar import Untar
 from serve_api.routing import PROJECT, Routes
 
@@ -47,6 +48,7 @@ ARCHIVES: tuple[str, ...] = (
 )
 ARCHIVES += ("application/tar", "application/tar+gzip", "application/octet-stream")
 Found = TypeVar("Found")
+Offset = Annotated[int, msgspec.Meta(ge=0, lt=10**18)]
 
 
 class UploadQuery(msgspec.Struct, frozen=True):
@@ -59,7 +61,10 @@ class UploadQuery(msgspec.Struct, frozen=True):
 
 
 class PieceQuery(msgspec.Struct, frozen=True):
-    offset: int = 0
+    """With `ahead`, bytes before the offset may come later: several pieces are sent at once."""
+
+    offset: Offset = 0
+    ahead: bool = False
 
 
 @routes.post("/data", needs="member", status=201, creates=True, takes=("application/x-tar", "application/gzip", FORM))
@@ -73,11 +78,11 @@ async def push(asked: Asked, query: UploadQuery) -> Data:
         )
     boundary = boundary_of(content_type) if kind == FORM else b""
     draft = _draft(query.tags, [query.name] if query.name else [], query.inputs)
-    async with _staged(asked, declared_length(asked.headers.get("content-length"))) as tree:
+    async with _staged(asked, declared_length(asked.headers.get("content-length"))) as (tree, place):
         limits, traffic = asked.api.carrier.limits, asked.api.carrier.traffic
         if kind == FORM:
             form = Multipart(tree, boundary)
-            await receive(_body(asked), form, limits, traffic)
+            await receive(_body(asked), form, limits, traffic, place)
             fields = form.fields
             draft = _draft(
                 (*query.tags, *fields["tags"]),
@@ -85,7 +90,7 @@ async def push(asked: Asked, query: UploadQuery) -> Data:
                 (*query.inputs, *fields["inputs"]),
             )
         else:
-            await receive(_body(asked), Archive(Untar(tree), limits), limits, traffic)
+            await receive(_body(asked), Archive(Untar(tree), limits), limits, traffic, place)
         if query.code:
             data = await asked.in_thread(asked.workspace.push_code, tree.folder, query.code)
         else:
@@ -122,15 +127,17 @@ def drop_upload(asked: Asked, upload: str) -> None:
 async def send_piece(asked: Asked, upload: str, path: str, query: PieceQuery) -> ReceivedFile:
     """Send bytes of one file, from an offset on"""
     place = clean_path(path)
-    if not place or query.offset < 0:
-        raise InvalidInput(f"no file can have bytes at {path!r}, {query.offset}", hint="Give a path, and 0 or more.")
+    if not place:
+        raise InvalidInput(f"{path!r} names no file", hint="Give its path within the data.")
     carrier = asked.api.carrier
     uploads = asked.workspace.uploads()
-    with carrier.traffic.upload():
+    with carrier.traffic.upload() as taken:
         session = await _in_bytes_thread(asked, lambda: uploads.get(upload))
-        arrival = await _in_bytes_thread(asked, lambda: uploads.arrival(session, place, query.offset))
+        arrival = await _in_bytes_thread(
+            asked, lambda: uploads.arrival(session, place, query.offset, ahead=query.ahead)
+        )
         try:
-            await receive(_body(asked), arrival, carrier.limits, carrier.traffic)
+            await receive(_body(asked), arrival, carrier.limits, carrier.traffic, taken)
         except (InvalidInput, asyncio.CancelledError):
             # The connection broke: what has come need not be sent again.
             await asyncio.shield(asyncio.ensure_future(_in_bytes_thread(asked, arrival.finish)))
@@ -158,7 +165,7 @@ async def commit_upload(asked: Asked, upload: str, body: UploadCommit) -> Data:
         return _created(asked, await asked.in_thread(workspace.show, session.data))
     once = workspace.once(key=f"upload {session.id}", fingerprint=session.id)
     draft = UploadDraft(session.tags, session.name, session.inputs)
-    async with _staged(asked, sum(file.size for file in body.files or ())) as tree:
+    async with _staged(asked, sum(file.size for file in body.files or ())) as (tree, _):
         await _in_bytes_thread(asked, lambda: assemble(uploads, session, body, tree))
         data = await asked.in_thread(_push, once, tree, draft)
     await asked.in_thread(uploads.conclude, session, data.id)
@@ -190,14 +197,14 @@ def _created(asked: Asked, data: Data) -> Data:
 
 
 @asynccontextmanager
-async def _staged(asked: Asked, expected: int) -> AsyncIterator[StagedTree]:
+async def _staged(asked: Asked, expected: int) -> AsyncIterator[tuple[StagedTree, Place]]:
     """A place to take shape in, if there is room for one more; it is gone afterwards, whatever happened."""
     carrier = asked.api.carrier
     async with AsyncExitStack() as undo:
-        undo.enter_context(carrier.traffic.upload())
+        place = undo.enter_context(carrier.traffic.upload(expected))
         tree = await _in_bytes_thread(asked, lambda: carrier.staging.open(expected))
         try:
-            yield tree
+            yield tree, place
         finally:
             await asyncio.shield(asyncio.ensure_future(_in_bytes_thread(asked, lambda: carrier.staging.remove(tree))))
 

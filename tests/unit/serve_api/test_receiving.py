@@ -11,7 +11,7 @@ import pytest
 from raykqi.errors import InvalidInput, TooManyRequests, TooSlow
 from serve_api.bytes.limits import UploadLimits
 from serve_api.bytes.receiving import declared_length, receive
-from serve_api.bytes.traffic import Traffic
+from serve_api.bytes.traffic import Place, Traffic
 
 MIB = 1 << 20
 
@@ -30,15 +30,20 @@ class Kept:
         self.is_finished = True
 
 
+def places() -> tuple[Traffic, Place]:
+    traffic = Traffic(UploadLimits())
+    return traffic, Place(traffic, UploadLimits())
+
+
 async def body(*sizes: int) -> AsyncIterator[bytes]:
     for size in sizes:
         yield bytes(size)
 
 
 def test_a_body_is_taken_in_batches_by_threads() -> None:
-    kept, traffic = Kept(), Traffic(1)
+    kept, traffic = Kept(), Traffic(UploadLimits())
 
-    asyncio.run(receive(body(*[64 * 1024] * 40), kept, UploadLimits(), traffic))
+    asyncio.run(receive(body(*[64 * 1024] * 40), kept, UploadLimits(), traffic, Place(traffic, UploadLimits())))
 
     assert kept.sizes == [MIB, MIB, MIB // 2]
     assert kept.is_finished
@@ -52,7 +57,7 @@ def test_a_client_that_stops_sending_is_given_up() -> None:
         await asyncio.Event().wait()
 
     with pytest.raises(TooSlow, match="16384 bytes"):
-        asyncio.run(receive(stalled(), Kept(), UploadLimits(patience=0.05), Traffic(1)))
+        asyncio.run(receive(stalled(), Kept(), UploadLimits(patience=0.05), *places()))
 
 
 def test_a_client_that_only_trickles_is_given_up() -> None:
@@ -62,7 +67,7 @@ def test_a_client_that_only_trickles_is_given_up() -> None:
             yield b"x"
 
     async def within() -> None:
-        await asyncio.wait_for(receive(trickle(), Kept(), UploadLimits(patience=0.1), Traffic(1)), 20)
+        await asyncio.wait_for(receive(trickle(), Kept(), UploadLimits(patience=0.1), *places()), 20)
 
     with pytest.raises(TooSlow):
         asyncio.run(within())
@@ -74,11 +79,11 @@ def test_an_error_of_the_receiver_ends_the_upload() -> None:
             raise InvalidInput("no")
 
     with pytest.raises(InvalidInput, match="no"):
-        asyncio.run(receive(body(MIB, MIB), Refusing(), UploadLimits(), Traffic(1)))
+        asyncio.run(receive(body(MIB, MIB), Refusing(), UploadLimits(), *places()))
 
 
 def test_uploads_beyond_the_places_are_refused_and_counted() -> None:
-    traffic = Traffic(1)
+    traffic = Traffic(UploadLimits(at_once=1))
 
     with traffic.upload():
         with pytest.raises(TooManyRequests), traffic.upload():
@@ -90,6 +95,23 @@ def test_uploads_beyond_the_places_are_refused_and_counted() -> None:
     counts = traffic.values()
     assert (counts["uploads"], counts["uploads_failed"], counts["uploads_refused"]) == (1, 1, 1)
     assert counts["uploads_active"] == 0
+
+
+def test_large_uploads_have_few_places_and_small_ones_go_on() -> None:
+    limits = UploadLimits(at_once=9, large_at_once=1, small=100)
+    traffic = Traffic(limits)
+
+    with traffic.upload(101), traffic.upload() as small:
+        small.has_come(60)
+        with pytest.raises(TooManyRequests):
+            small.has_come(60)
+        with pytest.raises(TooManyRequests), traffic.upload(101):
+            raise AssertionError("there was no place")
+    with traffic.upload() as large:
+        large.has_come(101)
+        large.has_come(101)
+        assert traffic.values()["uploads_large"] == 1
+    assert traffic.values()["uploads_large"] == 0
 
 
 def test_a_length_must_be_one() -> None:

@@ -120,6 +120,17 @@ def test_a_gap_is_told_with_the_offset_to_go_on_from(uploads: Uploads) -> None:
     assert refused.value.expected == 5
 
 
+def test_several_pieces_may_be_sent_at_once(uploads: Uploads) -> None:
+    session = uploads.begin(UploadDraft())
+    for offset, data in ((6, b"6789"), (0, b"012"), (6, b"6789"), (3, b"345")):
+        arrival = uploads.arrival(session, "a", offset, ahead=True)
+        arrival.feed(data)
+        arrival.finish()
+
+    assert uploads.received(session, "a") == ReceivedFile("a", 10)
+    assert b"".join(uploads.read(session, "a")) == b"0123456789"
+
+
 def test_pieces_that_came_another_way_count_when_the_gap_is_closed(uploads: Uploads, store: MemoryStore) -> None:
     session = uploads.begin(UploadDraft())
     uploads.name_file(session, "a")
