@@ -12,6 +12,7 @@ from cli.records import data_record
 from cli.session import Session
 from cli.table import Column
 from cli.values import parse_limit, parse_period, parse_size, short_ids, show_local, show_size
+from raykqi.domain.filter_text import DATA_FIELDS, by_field
 from raykqi.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -78,6 +79,14 @@ def find(
             "--transient", metavar="STATE", help="processing, failed, purged; yes for any of them, no for none."
         ),
     ] = "",
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="FIELD=EXPR",
+            help=f"Such as size=>10MB or created=2026-11-20; fields: {', '.join(DATA_FIELDS)}.",
+        ),
+    ] = None,
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Newest first otherwise.")] = False,
     limit: Annotated[
         str,
@@ -109,6 +118,7 @@ def find(
             max_size=parse_size(max_size, "--max-size") if max_size else None,
             creator=creator,
             upstream_run=run,
+            filters=by_field(filters or (), "="),
             oldest_first=oldest_first,
             limit=None if most is None else most + 1,
         )

@@ -15,6 +15,7 @@ from cli.run_text import show_age
 from cli.session import Session
 from cli.table import Column
 from cli.values import parse_limit, short_ids
+from raykqi.domain.filter_text import PLAN_FIELDS, by_field
 
 if TYPE_CHECKING:
     from raykqi.domain.plan import Plan
@@ -62,6 +63,14 @@ def find(
     annotations: Annotated[
         list[str] | None, typer.Option("--annotation", metavar="K=V", help="It is annotated so.")
     ] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="FIELD=EXPR",
+            help=f"Such as name=train or created=<2026-11-20; fields: {', '.join(PLAN_FIELDS)}.",
+        ),
+    ] = None,
     limit: Annotated[
         str,
         typer.Option(
@@ -85,6 +94,7 @@ def find(
             in_tags=in_tags or (),
             out_tags=out_tags or (),
             annotations=parse_pairs(annotations or (), "--annotation"),
+            filters=by_field(filters or (), "="),
             limit=None if most is None else most + 1,
         )
     shown = found[:most]

@@ -13,6 +13,7 @@ from cli.run_text import remark_of, run_record, say_if_nobody_serves, show_age, 
 from cli.session import Session
 from cli.table import Column
 from cli.values import parse_limit, parse_period, short_ids, show_duration
+from raykqi.domain.filter_text import RUN_FIELDS, by_field
 from raykqi.domain.run import STATUSES
 
 if TYPE_CHECKING:
@@ -69,6 +70,14 @@ def find(
     duration: Annotated[
         str, typer.Option("--duration", metavar="TIME", help="So long from --since, or up to --until or now.")
     ] = "",
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="FIELD=EXPR",
+            help=f"Such as ended=>=2026-11-20 or exit=1; fields: {', '.join(RUN_FIELDS)}.",
+        ),
+    ] = None,
     oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Newest first otherwise.")] = False,
     limit: Annotated[
         str,
@@ -94,6 +103,7 @@ def find(
             output=output or (),
             since=begin,
             until=end,
+            filters=by_field(filters or (), "="),
             oldest_first=oldest_first,
             limit=None if most is None else most + 1,
         )
