@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from raykqi.opening import create_workspace, open_parts
 from raykqi.settings import Settings
@@ -27,6 +28,7 @@ class Served:
     workspace: Workspace
     url: str
     root: Path
+    app: FastAPI
 
     def client(self, user: str, project: str = "default") -> httpx.Client:
         """Acts as that user; paths begin behind the project."""
@@ -58,7 +60,8 @@ def served(tmp_path: Path, options: ApiOptions, url: str = "", settings: Setting
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             listening.listen(128)
-            config = uvicorn.Config(create_app(workspace, options), log_level="error", lifespan="on")
+            app = create_app(workspace, options)
+            config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=2)
             server = uvicorn.Server(config)
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
             thread.start()
@@ -68,7 +71,7 @@ def served(tmp_path: Path, options: ApiOptions, url: str = "", settings: Setting
                     assert thread.is_alive()
                     assert time.monotonic() < deadline
                     thread.join(0.01)
-                yield Served(workspace, f"http://127.0.0.1:{listening.getsockname()[1]}", tmp_path)
+                yield Served(workspace, f"http://127.0.0.1:{listening.getsockname()[1]}", tmp_path, app)
             finally:
                 server.should_exit = True
                 thread.join(30)
