@@ -55,7 +55,7 @@ def audit(
         ),
     ] = "",
 ) -> None:
-    """Who did what when, newest first. For managers of a project."""
+    """Who did what in the project, newest first."""
     most = parse_limit(limit, "--limit") if limit else None if session.json else TABLE_LIMIT
     begin, end = parse_period(since, until, "")
     found: list[Deed] = []

@@ -97,6 +97,19 @@ def change(
     _show(session, changed)
 
 
+@command(app, "password", examples="raykqi user password")
+def change_password(session: Session) -> None:
+    """Change one's own password; other sign-ins end."""
+    old = ask_secret("old password")
+    new = ask_secret("new password", twice=True)
+    with session.open() as workspace:
+        workspace.change_password(old, new)
+    if session.json:
+        session.out.json({"changed": True})
+    else:
+        session.out.line("The password is changed; other sign-ins have ended.")
+
+
 @command(app, "remove", examples="raykqi user remove hanako")
 def remove(session: Session, name: Name) -> None:
     """Remove a user with memberships and tokens; what they did stays under that name."""

@@ -37,6 +37,8 @@ def _isolated_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
                 patch.delenv(name)
         home = tmp_path_factory.mktemp("home")
         patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        patch.setenv("XDG_STATE_HOME", str(home / "state"))
         patch.setenv("AWS_CONFIG_FILE", str(home / "aws-config"))
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "aws-credentials"))
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")

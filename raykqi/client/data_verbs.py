@@ -20,6 +20,8 @@ from raykqi.storage.progress import Progress
 
 __all__ = ["DataVerbs", "Match"]
 
+MOST_TAGS = 1_000_000  # that a server lists at a time
+
 
 class Counted(msgspec.Struct, frozen=True):
     count: int
@@ -100,7 +102,7 @@ class DataVerbs(Asking):
         params: Params = [
             ("key", check_text(key, "key") or None),
             ("prefix", check_text(prefix, "prefix") or None),
-            ("limit", limit),
+            ("limit", min(limit, MOST_TAGS)),
         ]
         return self._transport.get(self._path("tags"), list[TagCount], params)
 

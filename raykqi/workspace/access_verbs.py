@@ -39,7 +39,7 @@ from raykqi.engine.access_commands import (
     RevokeToken,
     SetMember,
 )
-from raykqi.errors import Conflict, InvalidInput, Unauthenticated
+from raykqi.errors import Conflict, Forbidden, InvalidInput, Unauthenticated
 from raykqi.workspace.inside import Inside
 
 if TYPE_CHECKING:
@@ -129,6 +129,12 @@ class AccessVerbs(Inside):
         hashed = _hashed(password, name) if password else password
         self._controller.submit(ChangeUser(self._by, name, text, is_admin, is_disabled, hashed, keep))
         return self.user(name)
+
+    def change_password(self, old: str, new: str) -> None:
+        """The own one; other sign-ins end."""
+        if not self.is_password(self._by, old):
+            raise Forbidden("the old password is wrong", hint="Whoever has none, or forgot it, asks an administrator.")
+        self.change_user(self._by, password=new)
 
     def remove_user(self, name: str) -> None:
         """With memberships and tokens; what the user did stays under that name."""

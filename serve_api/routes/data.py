@@ -89,7 +89,7 @@ class Match(msgspec.Struct, frozen=True):
 class TagsListed(msgspec.Struct, frozen=True):
     key: str = ""
     prefix: str = ""
-    limit: Limit = 1000
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
 
 
 class Named(msgspec.Struct, frozen=True):
