@@ -23,6 +23,7 @@ from raykqi.storage.filesystem import Store
 from raykqi.storage.packs import is_external, set_aside_key
 from raykqi.storage.progress import Progress
 from raykqi.storage.trees import tree_key
+from raykqi.storage.uploads import unreadable_uploads
 from raykqi.storage.verify import Fault, verify_foreign, verify_tree
 
 __all__ = ["check_workspace"]
@@ -39,6 +40,7 @@ def check_workspace(
     problems: list[Problem] = []
     problems += _check_journal(store, keeper, repair)
     problems += _check_snapshots(store, repair)
+    problems += _check_uploads(store, repair)
     if problems and keeper.position.seq == 0:
         keeper.fill_readable()
     trees = _Trees(store, keeper, settings)
@@ -124,6 +126,18 @@ def _check_snapshots(store: Store, repair: bool) -> Iterable[Problem]:
                 repaired="deleted; `raykqi snapshot` writes a new one" if repair else "",
                 hint="Nothing is lost: `raykqi fsck --repair` deletes it.",
             )
+
+
+def _check_uploads(store: Store, repair: bool) -> Iterable[Problem]:
+    for key, what in unreadable_uploads(store):
+        if repair:
+            store.delete([key])
+        yield Problem(
+            key,
+            what,
+            repaired="deleted; `raykqi gc` takes away what came of that upload" if repair else "",
+            hint="No data is concerned: whoever sent it uploads again. `raykqi fsck --repair` deletes it.",
+        )
 
 
 class _Trees:

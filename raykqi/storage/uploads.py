@@ -20,7 +20,7 @@ from raykqi.domain.transfer import Piece, ReceivedFile, UploadDraft, UploadSessi
 from raykqi.errors import Conflict, Damaged, ObjectExists, ObjectMissing, UnknownId, UploadGap
 from raykqi.storage.filesystem import ObjectInfo, Store
 
-__all__ = ["FOLDER", "LIFETIME", "PIECE_MAX", "Arrival", "Uploads", "expired_uploads"]
+__all__ = ["FOLDER", "LIFETIME", "PIECE_MAX", "Arrival", "Uploads", "expired_uploads", "unreadable_uploads"]
 
 FOLDER = "uploads"
 LIFETIME = timedelta(days=1)
@@ -228,6 +228,21 @@ def expired_uploads(store: Store, now: datetime, grace_seconds: float) -> list[O
             found += [info for info in infos if info.modified < now.timestamp() - grace_seconds]
     # Who it was goes last, as `remove` does it.
     return sorted(found, key=lambda info: info.key.endswith("/upload.json"))
+
+
+def unreadable_uploads(store: Store) -> list[tuple[str, str]]:
+    """The keys of descriptions that cannot be read, and why: those uploads cannot be gone on with."""
+    found = []
+    for info in store.list(FOLDER):
+        _, upload, name = info.key.split("/", 2)
+        if name == "upload.json":
+            try:
+                _decode(store.get(info.key), upload)
+            except Damaged as error:
+                found.append((info.key, error.message))
+            except ObjectMissing:
+                continue  # it was given up meanwhile
+    return found
 
 
 def _received(path: str, pieces: Iterable[Piece]) -> ReceivedFile:

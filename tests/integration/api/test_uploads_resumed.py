@@ -202,6 +202,16 @@ def test_gc_leaves_uploads_alone_that_are_under_way(server: Served, ken: httpx.C
     assert server.workspace.fsck().problems == ()
 
 
+def test_fsck_tells_of_an_upload_that_nobody_can_go_on_with(server: Served) -> None:
+    server.workspace._store.put("uploads/0193/upload.json", b"{")
+
+    [problem] = server.workspace.fsck(repair=True).problems
+
+    assert problem.object == "uploads/0193/upload.json"
+    assert problem.repaired.startswith("deleted")
+    assert server.workspace.fsck().problems == ()
+
+
 def test_without_a_bucket_there_are_no_urls(ken: httpx.Client) -> None:
     upload = begin(ken)
 

@@ -9,7 +9,7 @@ import pytest
 from raykqi.domain.transfer import Piece, ReceivedFile, UploadDraft, UploadSession
 from raykqi.errors import Conflict, UnknownId, UploadGap
 from raykqi.storage.filesystem_memory import MemoryStore
-from raykqi.storage.uploads import PIECE_MAX, Uploads, expired_uploads
+from raykqi.storage.uploads import PIECE_MAX, Uploads, expired_uploads, unreadable_uploads
 
 BEGAN = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -195,3 +195,12 @@ def test_what_expired_or_has_no_owner_is_garbage_and_the_rest_is_not(
     assert {info.key.split("/")[1] for info in found} == {old.id, "strange"}
     assert found[-1].key == f"uploads/{old.id}/upload.json"
     assert not expired_uploads(store, BEGAN, grace_seconds=10**9)
+
+
+def test_a_description_that_cannot_be_read_is_told(uploads: Uploads, store: MemoryStore) -> None:
+    uploads.begin(UploadDraft())
+    store.put("uploads/0193/upload.json", b"{")
+
+    [(key, why)] = unreadable_uploads(store)
+    assert key == "uploads/0193/upload.json"
+    assert "cannot be read" in why
