@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from raykqi.catalog.queue import QueuedPlan
 from raykqi.domain.order import Attempt
@@ -23,8 +23,9 @@ Chosen = tuple[str, QueuedPlan, str]  # the run's id and plan, and the node that
 
 
 class Choosing:
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, seconds: Callable[[], float] = time.monotonic) -> None:
         self._ledger = ledger
+        self._now = seconds
         self._blocked_since: dict[int, float] = {}  # by number of the run
         self._seconds: dict[str, float] = {}  # that a run of the plan takes, as seen so far
 
@@ -72,8 +73,8 @@ class Choosing:
         return chosen
 
     def _has_starved(self, number: int) -> bool:
-        since = self._blocked_since.setdefault(number, time.monotonic())
-        return time.monotonic() - since > STARVED
+        since = self._blocked_since.setdefault(number, self._now())
+        return self._now() - since > STARVED
 
     def counted(self, plan: QueuedPlan) -> Resources:
         """Quick functions are counted for less, so that more of them are on their way."""
