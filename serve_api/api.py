@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from raykqi.domain.access import DEFAULT_PROJECT, Caller
 from raykqi.workspace import Workspace
@@ -16,6 +17,9 @@ from serve_api.measuring import Measures
 from serve_api.news import News
 from serve_api.options import ApiOptions
 from serve_api.sign_in_limits import SignInLimits
+
+if TYPE_CHECKING:
+    from serve_api.oidc import OidcSignIn
 
 __all__ = ["Api"]
 
@@ -30,6 +34,7 @@ class Api:
         self.options = options
         self.callers = Callers(workspace)
         self.sign_ins = SignInLimits()
+        self.oidc = _oidc(self.options)
         self.answers = Remembered()
         self.carrier = Carrier(workspace.staging_folder, options.uploads, url_seconds=options.url_seconds)
         self.measures = Measures(workspace, self.carrier.traffic)
@@ -87,3 +92,11 @@ class Api:
             if len(self._acting) > MOST_ACTING:
                 self._acting.popitem(last=False)
         return found
+
+
+def _oidc(options: ApiOptions) -> OidcSignIn | None:
+    if options.oidc is None:
+        return None
+    from serve_api.oidc import OidcSignIn
+
+    return OidcSignIn(options.oidc, options.public_url)

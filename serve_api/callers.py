@@ -13,7 +13,7 @@ from raykqi.domain.access import Caller
 if TYPE_CHECKING:
     from raykqi.workspace import Workspace
 
-__all__ = ["NOBODY", "Callers", "cookie_name", "token_cookie", "token_of"]
+__all__ = ["NOBODY", "Callers", "cookie_name", "cookie_of", "token_cookie", "token_of"]
 
 NOBODY = Caller("")
 MOST = 4_096
@@ -50,13 +50,18 @@ def token_of(headers: Mapping[str, str], cookie: str) -> str:
     kind, _, token = headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
         return token.strip()
+    return cookie_of(headers, cookie)
+
+
+def cookie_of(headers: Mapping[str, str], name: str) -> str:
+    """The value of one cookie, or nothing."""
     if "cookie" not in headers:
         return ""
     try:
         jar = SimpleCookie(headers["cookie"])
     except CookieError:
         return ""
-    return jar[cookie].value if cookie in jar else ""
+    return jar[name].value if name in jar else ""
 
 
 def cookie_name(host: str, *, is_secure: bool) -> str:

@@ -133,7 +133,7 @@ class Door:
 
     async def _answer(self, route: Route, asked: Asked, query: bytes, body: bytes) -> object:
         given: dict[str, object] = {name: asked.path[name] for name in route.in_path}
-        decoded = decode_query(query, route.query)
+        decoded = None if route.any_query else decode_query(query, route.query)
         if route.query is not None:
             given["query"] = decoded
         if route.body is not None:

@@ -49,6 +49,7 @@ class Route:
     creates: bool = False  # takes an Idempotency-Key
     tagged: bool = False  # answers with an ETag
     conditional: bool = False  # takes If-Match
+    any_query: bool = False  # takes parameters of which others decide
     remembered: bool = False  # the same until something is committed
     in_path: tuple[str, ...] = field(default=())
 

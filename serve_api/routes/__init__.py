@@ -17,6 +17,7 @@ def all_routes() -> Iterator[Route]:
         downloads,
         identity,
         lineage,
+        oidc,
         plans,
         projects,
         runs,
@@ -26,5 +27,5 @@ def all_routes() -> Iterator[Route]:
         uploads,
     )
 
-    nouns = (data, runs, streams, uploads, downloads, plans, code, lineage, service, identity, projects, upkeep)
+    nouns = (data, runs, streams, uploads, downloads, plans, code, lineage, service, identity, oidc, projects, upkeep)
     return chain(*(noun.routes for noun in nouns))
