@@ -11,7 +11,7 @@ from raykqi.errors import InvalidInput, RaykqiError, TooSlow
 from serve_api.bytes.limits import UploadLimits
 from serve_api.bytes.traffic import Place, Traffic
 
-__all__ = ["Receiver", "declared_length", "receive"]
+__all__ = ["BATCH", "Incoming", "Receiver", "declared_length", "receive"]
 
 BATCH = 1 << 20
 
@@ -22,32 +22,47 @@ class Receiver(Protocol):
     def finish(self) -> None: ...
 
 
-async def receive(
-    body: AsyncIterator[bytes], receiver: Receiver, limits: UploadLimits, traffic: Traffic, place: Place
-) -> None:
+class Incoming:
+    """The body of one request; `is_over` when all of it was given out."""
+
+    def __init__(self, body: AsyncIterator[bytes], limits: UploadLimits, traffic: Traffic, place: Place) -> None:
+        self._body = body
+        self._limits = limits
+        self._traffic = traffic
+        self._place = place
+        self._pace = _Pace(limits)
+        self.is_over = False
+
+    async def batch(self) -> bytes:
+        """About a MiB, or what is left."""
+        batch = bytearray()
+        self._pace.rest()
+        while len(batch) < BATCH:
+            try:
+                async with asyncio.timeout(self._limits.patience):
+                    data = await anext(self._body, None)
+            except TimeoutError as error:
+                raise self._pace.too_slow() from error
+            if data is None:
+                self.is_over = True
+                break
+            self._pace.check(len(data))
+            self._place.has_come(len(data))
+            self._traffic.add("upload_bytes", len(data))
+            batch += data
+        return bytes(batch)
+
+
+async def receive(incoming: Incoming, receiver: Receiver, begun: bytes = b"") -> None:
     """Errors of the receiver pass through at once; what was not read of the body then is left."""
-    pace = _Pace(limits)
-    batch = bytearray()
-    while True:
-        try:
-            async with asyncio.timeout(limits.patience):
-                data = await anext(body, None)
-        except TimeoutError as error:
-            raise pace.too_slow() from error
-        if data is None:
-            break
-        pace.check(len(data))
-        place.has_come(len(data))
-        batch += data
-        traffic.add("upload_bytes", len(data))
-        if len(batch) >= BATCH:
-            await _in_thread(receiver, bytes(batch))
-            pace.rest()
-            batch.clear()
-    await _in_thread(receiver, bytes(batch), is_last=True)
+    if begun:
+        await _in_thread(receiver, begun, is_last=incoming.is_over)
+    while not incoming.is_over:
+        data = await incoming.batch()
+        await _in_thread(receiver, data, is_last=incoming.is_over)
 
 
-async def _in_thread(receiver: Receiver, data: bytes, *, is_last: bool = False) -> None:
+async def _in_thread(receiver: Receiver, data: bytes, *, is_last: bool) -> None:
     """Once begun it is waited for, also when the request is given up: two threads in one receiver would harm it."""
 
     def take() -> None:

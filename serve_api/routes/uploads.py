@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -28,10 +28,10 @@ from raykqi.workspace import Workspace
 from serve_api.asking import Asked
 from serve_api.bytes.assembling import assemble
 from serve_api.bytes.gunzip import Archive
+from serve_api.bytes.limits import UploadLimits
 from serve_api.bytes.multipart import Multipart, boundary_of
-from serve_api.bytes.receiving import declared_length, receive
+from serve_api.bytes.receiving import BATCH, Incoming, declared_length, receive
 from serve_api.bytes.staged_tree import StagedTree, clean_path
-from serve_api.bytes.traffic import Place
 from serve_api.bytes.untar import Untar
 from serve_api.routing import PROJECT, Routes
 
@@ -77,24 +77,19 @@ async def push(asked: Asked, query: UploadQuery) -> Data:
             f"a body of {kind or 'no type'!r} is no upload", hint=f"Send application/x-tar, application/gzip or {FORM}."
         )
     boundary = boundary_of(content_type) if kind == FORM else b""
-    draft = _draft(query.tags, [query.name] if query.name else [], query.inputs)
-    async with _staged(asked, declared_length(asked.headers.get("content-length"))) as (tree, place):
-        limits, traffic = asked.api.carrier.limits, asked.api.carrier.traffic
-        if kind == FORM:
-            form = Multipart(tree, boundary)
-            await receive(_body(asked), form, limits, traffic, place)
-            fields = form.fields
-            draft = _draft(
-                (*query.tags, *fields["tags"]),
-                [*([query.name] if query.name else []), *fields["name"]],
-                (*query.inputs, *fields["inputs"]),
-            )
-        else:
-            await receive(_body(asked), Archive(Untar(tree), limits), limits, traffic, place)
-        if query.code:
-            data = await asked.in_thread(asked.workspace.push_code, tree.folder, query.code)
-        else:
-            data = await asked.in_thread(_push, asked.workspace, tree, draft)
+    _described(query)
+    carrier = asked.api.carrier
+    expected = declared_length(asked.headers.get("content-length"))
+    with carrier.traffic.upload(expected) as place:
+        incoming = Incoming(_body(asked), carrier.limits, carrier.traffic, place)
+        # Whether there is room for much is looked at before it comes.
+        begun = b"" if expected > BATCH else await incoming.batch()
+        if incoming.is_over:
+            return _created(asked, await asked.in_thread(_push_whole, asked, begun, boundary, query))
+        async with _staged(asked, expected) as tree:
+            receiver = _receiver(tree, boundary, carrier.limits)
+            await receive(incoming, receiver, begun)
+            data = await asked.in_thread(_push, asked.workspace, tree, _described(query, receiver))
     return _created(asked, data)
 
 
@@ -137,7 +132,7 @@ async def send_piece(asked: Asked, upload: str, path: str, query: PieceQuery) ->
             asked, lambda: uploads.arrival(session, place, query.offset, ahead=query.ahead)
         )
         try:
-            await receive(_body(asked), arrival, carrier.limits, carrier.traffic, taken)
+            await receive(Incoming(_body(asked), carrier.limits, carrier.traffic, taken), arrival)
         except (InvalidInput, asyncio.CancelledError):
             # The connection broke: what has come need not be sent again.
             await asyncio.shield(asyncio.ensure_future(_in_bytes_thread(asked, arrival.finish)))
@@ -165,9 +160,11 @@ async def commit_upload(asked: Asked, upload: str, body: UploadCommit) -> Data:
         return _created(asked, await asked.in_thread(workspace.show, session.data))
     once = workspace.once(key=f"upload {session.id}", fingerprint=session.id)
     draft = UploadDraft(session.tags, session.name, session.inputs)
-    async with _staged(asked, sum(file.size for file in body.files or ())) as (tree, _):
-        await _in_bytes_thread(asked, lambda: assemble(uploads, session, body, tree))
-        data = await asked.in_thread(_push, once, tree, draft)
+    expected = sum(file.size for file in body.files or ())
+    with asked.api.carrier.traffic.upload(expected):
+        async with _staged(asked, expected) as tree:
+            await _in_bytes_thread(asked, lambda: assemble(uploads, session, body, tree))
+            data = await asked.in_thread(_push, once, tree, draft)
     await asked.in_thread(uploads.conclude, session, data.id)
     return _created(asked, data)
 
@@ -186,6 +183,27 @@ def _draft(tags: tuple[str, ...], names: list[str], inputs: list[str] | tuple[st
     return UploadDraft(tuple(tags), name, {pair[0]: pair[2] for pair in pairs})
 
 
+def _described(query: UploadQuery, receiver: Multipart | Archive | None = None) -> UploadDraft:
+    """By the query, and by the fields of a form."""
+    fields = receiver.fields if isinstance(receiver, Multipart) else {"tags": [], "name": [], "inputs": []}
+    names = [query.name] if query.name else []
+    return _draft((*query.tags, *fields["tags"]), [*names, *fields["name"]], (*query.inputs, *fields["inputs"]))
+
+
+def _receiver(tree: StagedTree, boundary: bytes, limits: UploadLimits) -> Multipart | Archive:
+    return Multipart(tree, boundary) if boundary else Archive(Untar(tree), limits)
+
+
+def _push_whole(asked: Asked, body: bytes, boundary: bytes, query: UploadQuery) -> Data:
+    """A body that came in one go needs no thread but this."""
+    carrier = asked.api.carrier
+    with carrier.staging.tree() as tree:
+        receiver = _receiver(tree, boundary, carrier.limits)
+        receiver.feed(body)
+        receiver.finish()
+        return _push(asked.workspace, tree, _described(query, receiver))
+
+
 def _push(workspace: Workspace, tree: StagedTree, draft: UploadDraft) -> Data:
     tags = (*draft.tags, f"name:{draft.name}") if draft.name else draft.tags
     return workspace.push(tree.folder, tags, inputs=draft.inputs)
@@ -197,16 +215,14 @@ def _created(asked: Asked, data: Data) -> Data:
 
 
 @asynccontextmanager
-async def _staged(asked: Asked, expected: int) -> AsyncIterator[tuple[StagedTree, Place]]:
-    """A place to take shape in, if there is room for one more; it is gone afterwards, whatever happened."""
-    carrier = asked.api.carrier
-    async with AsyncExitStack() as undo:
-        place = undo.enter_context(carrier.traffic.upload(expected))
-        tree = await _in_bytes_thread(asked, lambda: carrier.staging.open(expected))
-        try:
-            yield tree, place
-        finally:
-            await asyncio.shield(asyncio.ensure_future(_in_bytes_thread(asked, lambda: carrier.staging.remove(tree))))
+async def _staged(asked: Asked, expected: int) -> AsyncIterator[StagedTree]:
+    """A place to take shape in; it is gone afterwards, whatever happened."""
+    staging = asked.api.carrier.staging
+    tree = await _in_bytes_thread(asked, lambda: staging.open(expected))
+    try:
+        yield tree
+    finally:
+        await asyncio.shield(asyncio.ensure_future(_in_bytes_thread(asked, lambda: staging.remove(tree))))
 
 
 async def _body(asked: Asked) -> AsyncIterator[bytes]:

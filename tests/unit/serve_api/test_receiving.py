@@ -10,7 +10,7 @@ import pytest
 
 from raykqi.errors import InvalidInput, TooManyRequests, TooSlow
 from serve_api.bytes.limits import UploadLimits
-from serve_api.bytes.receiving import declared_length, receive
+from serve_api.bytes.receiving import Incoming, declared_length, receive
 from serve_api.bytes.traffic import Place, Traffic
 
 MIB = 1 << 20
@@ -30,9 +30,10 @@ class Kept:
         self.is_finished = True
 
 
-def places() -> tuple[Traffic, Place]:
-    traffic = Traffic(UploadLimits())
-    return traffic, Place(traffic, UploadLimits())
+def incoming(body: AsyncIterator[bytes], *, patience: float = 60.0, traffic: Traffic | None = None) -> Incoming:
+    limits = UploadLimits(patience=patience)
+    traffic = traffic or Traffic(limits)
+    return Incoming(body, limits, traffic, Place(traffic, limits))
 
 
 async def body(*sizes: int) -> AsyncIterator[bytes]:
@@ -43,7 +44,7 @@ async def body(*sizes: int) -> AsyncIterator[bytes]:
 def test_a_body_is_taken_in_batches_by_threads() -> None:
     kept, traffic = Kept(), Traffic(UploadLimits())
 
-    asyncio.run(receive(body(*[64 * 1024] * 40), kept, UploadLimits(), traffic, Place(traffic, UploadLimits())))
+    asyncio.run(receive(incoming(body(*[64 * 1024] * 40), traffic=traffic), kept))
 
     assert kept.sizes == [MIB, MIB, MIB // 2]
     assert kept.is_finished
@@ -57,7 +58,7 @@ def test_a_client_that_stops_sending_is_given_up() -> None:
         await asyncio.Event().wait()
 
     with pytest.raises(TooSlow, match="16384 bytes"):
-        asyncio.run(receive(stalled(), Kept(), UploadLimits(patience=0.05), *places()))
+        asyncio.run(receive(incoming(stalled(), patience=0.05), Kept()))
 
 
 def test_a_client_that_only_trickles_is_given_up() -> None:
@@ -67,7 +68,7 @@ def test_a_client_that_only_trickles_is_given_up() -> None:
             yield b"x"
 
     async def within() -> None:
-        await asyncio.wait_for(receive(trickle(), Kept(), UploadLimits(patience=0.1), *places()), 20)
+        await asyncio.wait_for(receive(incoming(trickle(), patience=0.1), Kept()), 20)
 
     with pytest.raises(TooSlow):
         asyncio.run(within())
@@ -79,7 +80,7 @@ def test_an_error_of_the_receiver_ends_the_upload() -> None:
             raise InvalidInput("no")
 
     with pytest.raises(InvalidInput, match="no"):
-        asyncio.run(receive(body(MIB, MIB), Refusing(), UploadLimits(), *places()))
+        asyncio.run(receive(incoming(body(MIB, MIB)), Refusing()))
 
 
 def test_uploads_beyond_the_places_are_refused_and_counted() -> None:
