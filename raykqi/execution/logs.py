@@ -3,6 +3,7 @@
 The command writes into a local file, so that it never waits for the store and nothing is dropped or
 kept in memory; a thread carries the file's bytes over as `logs/<run>/<attempt>/<n>.log`. The first
 bytes go at once, then a chunk each second, or when a chunk is full; chunks grow while there is much.
+Where writing costs next to nothing, the newest chunk is written again with what was added, many times a second.
 """
 
 from __future__ import annotations
@@ -12,29 +13,28 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from raykqi.errors import ObjectMissing, StorageError
+from raykqi.execution.log_reader import LogReader, chunk_key, log_folder
+from raykqi.journal.settling import is_near
 from raykqi.storage.filesystem import Store
 from raykqi.storage.packs import MIB
+from raykqi.storage.watching import Watch
 
 __all__ = ["LogShipper", "chunk_key", "follow_log", "last_line", "log_folder", "read_log"]
 
 LOOK = 0.1  # seconds between looks at the file
 EACH = 1.0  # seconds between chunks that are not full
+NEAR = 0.1  # seconds between writes of a chunk where they cost next to nothing
 SMALLEST_FULL = MIB
+LARGEST_AGAIN = MIB // 4  # that is written again with more
 LARGEST = 8 * MIB
 AGAIN = 2.0  # seconds until a store that refused is tried again
-FOLLOW = 0.2  # seconds between looks for the next chunk
+FOLLOW = 0.2  # seconds between looks for more, where nobody tells
+TOLD = 0.5  # the same where somebody does: whether the attempt has ended
 TAIL = 4096
-
-
-def log_folder(run: str, attempt: int) -> str:
-    return f"logs/{run}/{attempt}"
-
-
-def chunk_key(run: str, attempt: int, number: int) -> str:
-    return f"{log_folder(run, attempt)}/{number:08d}.log"
 
 
 class LogShipper:
@@ -46,7 +46,10 @@ class LogShipper:
         self._run, self._attempt = run, attempt
         self._path = file
         self._timeout = timeout
-        self._number = self._at = 0
+        self._each = NEAR if is_near(store) else EACH
+        self._number = 0
+        self._begin = self._at = 0  # of the newest chunk, and up to where it has come
+        self._begun = float("-inf")
         self._finished = threading.Event()
         self._thread = threading.Thread(target=self._carry, name=f"log of {run}", daemon=True)
 
@@ -61,15 +64,15 @@ class LogShipper:
 
     def _carry(self) -> None:
         full = SMALLEST_FULL
-        sent = -EACH
+        sent = float("-inf")
         failing_since = 0.0
         with open(self._path, "rb", buffering=0) as file:
             while True:
                 ending = self._finished.is_set()
                 size = os.fstat(file.fileno()).st_size - self._at
-                if size >= full or (size > 0 and (ending or time.monotonic() - sent >= EACH)):
+                if size >= full or (size > 0 and (ending or time.monotonic() - sent >= self._each)):
                     try:
-                        self._send(os.pread(file.fileno(), min(size, full), self._at))
+                        self._send(file.fileno(), min(size, full))
                     except StorageError as error:
                         self.problem = error
                         failing_since = failing_since or time.monotonic()
@@ -83,12 +86,19 @@ class LogShipper:
                 elif ending:
                     return
                 else:
-                    self._finished.wait(LOOK)
+                    self._finished.wait(min(LOOK, self._each / 2))
 
-    def _send(self, data: bytes) -> None:
-        self._store.put(chunk_key(self._run, self._attempt, self._number), data)
-        self._number += 1
-        self._at += len(data)
+    def _send(self, file: int, size: int) -> None:
+        """As the next chunk, or with what the newest one has, as long as that is young and small."""
+        now = time.monotonic()
+        is_next = now - self._begun >= EACH or self._at - self._begin + size > LARGEST_AGAIN or self._each == EACH
+        begin = self._at if is_next else self._begin
+        number = self._number + 1 if is_next else self._number
+        data = os.pread(file, self._at + size - begin, begin)
+        self._store.put(chunk_key(self._run, self._attempt, number - 1), data)
+        if is_next:
+            self._number, self._begin, self._begun = number, begin, now
+        self._at = begin + len(data)
 
     def _wait(self, seconds: float) -> None:
         if self._finished.is_set():
@@ -109,19 +119,19 @@ def follow_log(
     store: Store, run: str, attempt: int, done: Callable[[], bool], *, pause: float = FOLLOW
 ) -> Iterator[bytes]:
     """The log as it comes, until `done` says that the attempt has ended and all of it was read."""
-    number = 0
-    nothing = threading.Event()
-    while True:
-        ending = done()
-        try:
-            data = store.get(chunk_key(run, attempt, number))
-        except ObjectMissing:
+    reader = LogReader(store, run, attempt)
+    written = threading.Event()
+    with ExitStack() as undo:
+        if store.local_path("logs") is not None:
+            pause = max(pause, TOLD)
+            undo.callback(Watch(store, log_folder(run, attempt), written.set).close)
+        while True:
+            written.clear()
+            ending = done()
+            yield from reader.more()
             if ending:
                 return
-            nothing.wait(pause)
-        else:
-            number += 1
-            yield data
+            written.wait(pause)
 
 
 def last_line(file: Path) -> str:
