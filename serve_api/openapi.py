@@ -71,7 +71,7 @@ def document(routes: Iterable[Route]) -> Record:
     routes = tuple(routes)
     types: list[Any] = [ProblemDetails]
     types += [each for route in routes for each in (route.body, route.answer) if each is not None]
-    schemas, components = msgspec.json.schema_components(types, schema_hook=_anything, ref_template=REF)
+    schemas, components = _plainly_named(msgspec.json.schema_components(types, schema_hook=_anything, ref_template=REF))
     known = {_key(kind): schema for kind, schema in zip(types, schemas, strict=True)}
     paths: dict[str, Record] = {}
     for route in routes:
@@ -189,6 +189,18 @@ def _headers(route: Route) -> Record:
 
 def _problem(what: str) -> Record:
     return {"description": what, "content": {MEDIA_TYPE: {"schema": {"$ref": REF.format(name="ProblemDetails")}}}}
+
+
+def _plainly_named(made: tuple[tuple[Record, ...], Record]) -> tuple[tuple[Record, ...], Record]:
+    """Of two Structs of one name: `raykqi.domain.run.Usage` → `RunUsage`."""
+    text = msgspec.json.encode(made).decode()
+    for name in made[1]:
+        if "." in name:
+            *_, module, last = name.split(".")
+            text = text.replace(f'"{name}"', f'"{module.capitalize()}{last}"')
+            text = text.replace(f'"{REF.format(name=name)}"', f'"{REF.format(name=module.capitalize() + last)}"')
+    named: tuple[tuple[Record, ...], Record] = msgspec.json.decode(text, type=tuple[tuple[Record, ...], Record])
+    return named
 
 
 def _anything(kind: type) -> Record:
