@@ -86,7 +86,7 @@ class LogShipper:
                 elif ending:
                     return
                 else:
-                    self._finished.wait(min(LOOK, self._each / 2))
+                    self._finished.wait(LOOK)
 
     def _send(self, file: int, size: int) -> None:
         """As the next chunk, or with what the newest one has, as long as that is young and small."""
