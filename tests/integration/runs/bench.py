@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from functools import cached_property
+from typing import cast
 
 from raykqi.domain.data import Data
 from raykqi.domain.hooks import Hooks
@@ -21,21 +24,29 @@ GIB = 1024**3
 
 
 class Bench:
-    def __init__(self, lab: Lab, launcher: str = "process") -> None:
+    """With `is_remote`, tests do everything over HTTP but to run what waits."""
+
+    def __init__(self, lab: Lab, launcher: str = "process", *, is_remote: bool = False) -> None:
         self.lab = lab
         self.launcher = launcher
         self.opened: Opened = lab.open()
         self.server: Server | None = None
+        self._is_remote = is_remote
+        self._visit = ExitStack()
         self._sources = 0
 
-    @property
+    @cached_property
     def ws(self) -> Workspace:
-        return self.opened.ws
+        if not self._is_remote:
+            return self.opened.ws
+        from tests.integration.over_http import over_http
+
+        return cast("Workspace", self._visit.enter_context(over_http(self.opened.ws, "tester", self.lab.folder)))
 
     def serve(self, *, cpus: int = 4, gpus: int = 0, hooks: Hooks | None = None) -> Server:
         total = Resources(cpu=cpus * 1000, memory=8 * GIB, gpu=gpus * 1000)
         nodes = LocalNodes(self.lab.settings, self.lab.folder / "runs", total=total)
-        self.server = self.ws.serve(nodes, hooks=hooks)
+        self.server = self.opened.ws.serve(nodes, hooks=hooks)
         return self.server
 
     def stop_serving(self) -> None:
@@ -46,11 +57,17 @@ class Bench:
     def restart(self) -> None:
         """Everything that one process holds, closed and opened anew; the server is not begun again."""
         self.stop_serving()
+        self._leave()
         self.opened = self.lab.reopen()
 
     def close(self) -> None:
         self.stop_serving()
+        self._leave()
         self.lab.close()
+
+    def _leave(self) -> None:
+        self._visit.close()
+        self.__dict__.pop("ws", None)
 
     def push(self, *tags: str, content: Mapping[str, bytes] | None = None) -> Data:
         self._sources += 1
