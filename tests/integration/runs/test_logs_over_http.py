@@ -26,7 +26,7 @@ def proxy(plain_bench: Bench) -> Iterator[TcpProxy]:
 @pytest.fixture
 def remote(plain_bench: Bench, proxy: TcpProxy) -> Iterator[RemoteWorkspace]:
     plain_bench.ws.add_user("mika", is_admin=True)
-    _, token = bench.ws.issue_token("tests", user="mika")
+    _, token = plain_bench.ws.issue_token("tests", user="mika")
     with connected(proxy.url, token, plain_bench.lab.folder) as remote:
         yield remote
 
