@@ -76,7 +76,7 @@ def find_plans(index: Index, query: PlanQuery, *, limit: int = 50, cursor: str =
 
 
 def get_plan(index: Index, id_: str, *, project: str = "default") -> Plan:
-    rows = index.rows(f"{_COLUMNS} WHERE p.id = ? AND p.project = ?", [id_, project])
+    rows = index.rows(f"{_COLUMNS} WHERE p.id = $1 AND $2 IN ('', p.project)", [id_, project])
     if not rows:
         raise UnknownId(f"there is no plan {id_}", hint="`raykqi plan find` lists what there is.")
     return _plans(index, rows)[0]

@@ -34,12 +34,12 @@ def _(command: ChangeTags | Purge | Remove, index: Index) -> object:
         raise InvalidInput(
             f"{len(command.data)} data have no ETag together", hint="Change them one by one, or leave out If-Match."
         )
-    return queries.get_data(index, command.data)[0]
+    return queries.get_data(index, command.data, project=command.project)[0]
 
 
 @_subject.register
 def _(command: ChangePlan, index: Index) -> object:
-    return plan_queries.get_plan(index, command.plan)
+    return plan_queries.get_plan(index, command.plan, project=command.project)
 
 
 @_subject.register(ChangeProject)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 
 import msgspec
 
 from raykqi.catalog import belonging
+from raykqi.catalog.redaction import pseudonym
 from raykqi.domain.access_events import AccessEvent
 from raykqi.domain.commit import Commit
 from raykqi.domain.events import (
@@ -21,6 +22,8 @@ from raykqi.domain.events import (
     ObjectsCondemned,
     PlanChanged,
     PlanHeld,
+    RunInput,
+    RunRecorded,
     RunsMoved,
     RunsRequeued,
     TagsChanged,
@@ -95,6 +98,8 @@ class NewsVerbs(Inside):
                 (each.run for event in events if isinstance(event, _OF_SEVERAL) for each in event.runs),
             ),
         )
+        taken = (given.data for event in events if isinstance(event, RunRecorded) for given in event.inputs)
+        inputs = belonging.projects_of(self._keeper.index, "data", taken)
         shares: defaultdict[str, list[Event]] = defaultdict(list)
         for event in events:
             if isinstance(event, _OF_SEVERAL):
@@ -108,8 +113,20 @@ class NewsVerbs(Inside):
             else:
                 project = getattr(event, "project", "") or runs.get(_run_of(event), "")
             if project:
-                shares[project].append(event)
+                shares[project].append(self._told(event, project, inputs))
         return shares
+
+    def _told(self, event: Event, project: str, inputs: Mapping[str, str]) -> Event:
+        """What was made of data of another project names it as lineages do."""
+        if not isinstance(event, RunRecorded) or all(inputs.get(given.data) == project for given in event.inputs):
+            return event
+        shown = (
+            given
+            if inputs.get(given.data) == project
+            else RunInput(given.name, pseudonym(self._description.id, project, given.data))
+            for given in event.inputs
+        )
+        return msgspec.structs.replace(event, inputs=tuple(shown))
 
 
 def _ids(events: Iterable[Event], kinds: tuple[type, ...], name: str) -> Iterator[str]:

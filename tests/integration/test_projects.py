@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 import raykqi
@@ -293,3 +294,16 @@ def test_plans_of_two_projects_make_no_cycle(lab: Lab) -> None:
     )
 
     assert ws.plan_graph().links == ()
+
+
+def test_news_of_a_project_tell_what_is_its_own(two: Two) -> None:
+    two.own.push(two.source, inputs={"photos": two.foreign.id, "base": two.data.id})
+
+    own, foreign = ([msgspec.json.encode(commit).decode() for commit in ws.commits()] for ws in (two.own, two.other))
+
+    assert any(two.data.id in text for text in own)
+    for hidden in (two.foreign.id, two.foreign_run.id, two.foreign_plan.id, "secret", "lab-2", "jiro"):
+        assert not any(hidden in text for text in own)
+    assert any(two.foreign.id in text for text in foreign)
+    (stub,) = two.own.lineage(two.own.find(limit=1)[0].id).stubs
+    assert any(stub.id in text for text in own)
