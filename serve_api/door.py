@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 from urllib.parse import parse_qsl, urlencode
@@ -24,7 +25,7 @@ from serve_api.routing import Route
 
 __all__ = ["Door"]
 
-LONGEST_KEY = 255
+_WORD = re.compile(r"[!-~]{1,255}\Z")
 
 
 class Door:
@@ -121,10 +122,8 @@ class Door:
         note.project = project
         workspace = self._api.acting(caller, project)
         headers = note.headers
-        key = headers.get("idempotency-key", "") if route.creates else ""
-        expect = headers.get("if-match", "").strip().removeprefix("W/").strip('"') if route.conditional else ""
-        if len(key) > LONGEST_KEY:
-            raise InvalidInput(f"an Idempotency-Key has at most {LONGEST_KEY} characters", hint="Send a UUID.")
+        key = _checked(headers, "idempotency-key") if route.creates else ""
+        expect = _checked(headers, "if-match").removeprefix("W/").strip('"') if route.conditional else ""
         expect = "" if expect == "*" else expect
         if not key and not expect:
             return workspace
@@ -143,6 +142,13 @@ class Door:
         if route.is_async:
             return await route.handler(asked, **given)
         return await asked.in_thread(route.handler, asked, **given)
+
+
+def _checked(headers: Mapping[str, str], name: str) -> str:
+    text = headers.get(name, "")
+    if name in headers and not _WORD.match(text):
+        raise InvalidInput(f"the header {name} is one word of up to 255 characters", hint="Send a UUID, or an ETag.")
+    return text
 
 
 def _authorise(route: Route, caller: Caller, project: str) -> None:

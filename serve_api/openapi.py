@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any, get_type_hints
 
 import msgspec
@@ -85,7 +86,7 @@ def document(routes: Iterable[Route]) -> Record:
         "components": {
             "schemas": components,
             "parameters": _PARAMETERS,
-            "responses": {f"ProblemDetails{status}": _problem(what) for status, what in _PROBLEMS.items()},
+            "responses": {f"Problem{status}": _problem(what) for status, what in _PROBLEMS.items()},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "`rkq_…`, from POST /api/v1/login."},
             },
@@ -178,8 +179,9 @@ def _responses(route: Route, schemas: Mapping[str, Record]) -> Record:
     responses = {str(route.status): good}
     if route.tagged:
         responses["304"] = {"description": "As it was"}
-    wanted = [status for status in _PROBLEMS if route.needs != "public" or status != "401"]
-    return responses | {status: {"$ref": f"#/components/responses/ProblemDetails{status}"} for status in wanted}
+    for status in route.also:
+        responses[str(status)] = good | {"description": HTTPStatus(status).phrase}
+    return responses | {status: {"$ref": f"#/components/responses/Problem{status}"} for status in _PROBLEMS}
 
 
 def _headers(route: Route) -> Record:

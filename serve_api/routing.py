@@ -39,6 +39,7 @@ class Route:
     summary: str
     tag: str
     status: int = 200
+    also: tuple[int, ...] = ()  # statuses of answers that are no problems either
     query: type | None = None
     body: Any = None
     answer: Any = None

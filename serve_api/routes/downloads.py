@@ -65,7 +65,7 @@ def list_file_urls(asked: Asked, id: Named, query: UrlsQuery) -> FileUrlPage:  #
     return asked.workspace.file_urls(id, query.pattern, seconds=seconds, limit=query.limit, cursor=query.cursor)
 
 
-@routes.get("/data/{id}/files/{path:path}", needs="viewer", media=("application/octet-stream",))
+@routes.get("/data/{id}/files/{path:path}", needs="viewer", media=("application/octet-stream",), also=(206, 304, 416))
 async def read_file(asked: Asked, id: Named, path: str) -> Response:  # noqa: A002
     """The bytes of one file, or a range of them"""
     entry = await asked.in_thread(lambda: find_file(asked.workspace.content(id)[1], path))

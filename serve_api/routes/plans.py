@@ -119,7 +119,14 @@ def list_plans(asked: Asked, query: PlansListed) -> PlanPage:
 
 
 @routes.post(
-    "/plans", needs="member", status=201, creates=True, body=PlanWanted, takes=YAML, example=PlanWanted(_EXAMPLE)
+    "/plans",
+    needs="member",
+    status=201,
+    also=(200,),
+    creates=True,
+    body=PlanWanted,
+    takes=YAML,
+    example=PlanWanted(_EXAMPLE),
 )
 def apply_plan(asked: Asked, query: HowApplied, body: PlanWanted | bytes) -> Applied:
     """From now on, data that matches its inputs is run"""

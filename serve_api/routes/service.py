@@ -71,7 +71,7 @@ async def metrics(asked: Asked) -> Response:
     return Response(await asked.in_thread(asked.api.measures.text, projects), media_type=measuring.MEDIA_TYPE)
 
 
-@routes.get("/", needs="public", media=("text/html",), status=303, name="home")
+@routes.get("/", needs="public", answer=None, status=303, name="home")
 async def home(asked: Asked) -> Response:
     """To a page for people"""
     return RedirectResponse("/docs", 303)

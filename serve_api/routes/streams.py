@@ -53,7 +53,7 @@ async def events(asked: Asked, query: Since) -> Response:
     return _stream(asked, _events(asked, after))
 
 
-@routes.get("/runs/{run}/log", needs="viewer", media=(TEXT, sse.MEDIA_TYPE))
+@routes.get("/runs/{run}/log", needs="viewer", media=(TEXT, sse.MEDIA_TYPE), also=(204,))
 async def log_of_run(asked: Asked, run: str, query: LogAsked) -> Response:
     """What a run wrote to stdout and stderr
 
