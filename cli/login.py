@@ -52,6 +52,9 @@ def login(
         str | None,
         typer.Option("--token", metavar="TEXT", help="Instead of a password; `-` reads it from stdin."),
     ] = None,
+    oidc: Annotated[
+        bool, typer.Option("--oidc", help="By the provider of identities of the server, in a browser.")
+    ] = False,
     lasts: Annotated[str, typer.Option("--for", metavar="TIME", help="How long a sign-in by password holds.")] = LASTS,
 ) -> None:
     """Sign in to a server, and remember it as a profile. The password is asked for, never shown."""
@@ -69,6 +72,8 @@ def login(
         raise InvalidInput("no server was named", hint="Give its address: raykqi login https://raykqi.example.org.")
     address, brought = address_of(meant)
     text = ask_secret("token") if token == "-" else token or brought
+    if oidc:
+        text = _by_browser(session, address)
     if not text:
         text = _by_password(address, user or (before.user if before and before.url == address else ""), lasts)
     with raykqi.connect(address, token=text, project=session.project) as workspace:
@@ -139,6 +144,19 @@ def _by_password(address: str, user: str, lasts: str) -> str:
     password = ask_secret("password")
     with raykqi.connect(address, token="") as workspace:
         return workspace.login(name, password, expires_in=seconds)[1]
+
+
+def _by_browser(session: Session, address: str) -> str:
+    """The browser signs in and shows a token; it is pasted here."""
+    import webbrowser
+
+    page = f"{address}/api/v1/login/oidc?answer=token"
+    session.out.complain(f"Sign in at {page} and paste the text of the token that it shows.")
+    if sys.stdin.isatty():
+        webbrowser.open(page)
+    pasted = ask_secret("token")
+    found = re.search(r"rkq_[A-Za-z0-9_-]+", pasted)
+    return found[0] if found else pasted
 
 
 def _ask_user() -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 
 import httpx
 
@@ -22,14 +24,15 @@ class Bucket:
 
     def __init__(self, timeout: float) -> None:
         self.is_offered = True
-        limits = httpx.Limits(max_connections=32, max_keepalive_connections=32)
-        self._pool = httpx.Client(timeout=httpx.Timeout(timeout, connect=min(CONNECTING, timeout)), limits=limits)
+        self._timeout = timeout
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Bucket:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.close()
+        if "_made" in self.__dict__:
+            self._made.close()
 
     def put(self, request: Presigned, data: bytes) -> bool:
         """Whether the bucket took it."""
@@ -50,6 +53,17 @@ class Bucket:
             if pause is None:
                 return False
             patience.wait(pause)
+
+    @property
+    def _pool(self) -> httpx.Client:
+        """Made when it is needed, which for most servers it is not."""
+        with self._lock:
+            return self._made
+
+    @cached_property
+    def _made(self) -> httpx.Client:
+        limits = httpx.Limits(max_connections=32, max_keepalive_connections=32)
+        return httpx.Client(timeout=httpx.Timeout(self._timeout, connect=min(CONNECTING, self._timeout)), limits=limits)
 
     @contextmanager
     def get(self, url: str, headers: Mapping[str, str]) -> Iterator[Iterator[bytes] | None]:

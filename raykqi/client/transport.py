@@ -7,6 +7,7 @@ which the server knows that it has answered them already.
 from __future__ import annotations
 
 import secrets
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -60,6 +61,7 @@ class Transport:
             headers=headers,
             timeout=httpx.Timeout(timeout, connect=min(CONNECTING, timeout)),
             limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
+            verify=_trusted(target.url),
             # What a proxy would be asked for this machine, it would look for on its own.
             trust_env=urlsplit(target.url).hostname not in LOOPBACK,
         )
@@ -240,6 +242,11 @@ class _Away(Exception):
         super().__init__(failure)
         self.failure = failure
         self.after = after
+
+
+def _trusted(url: str) -> ssl.SSLContext:
+    """Authorities as the environment names them (SSL_CERT_FILE), else the usual ones; without TLS none are read."""
+    return httpx.create_ssl_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _seconds(text: str) -> float:

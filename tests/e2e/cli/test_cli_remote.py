@@ -96,6 +96,16 @@ def test_a_token_may_come_by_stdin_or_in_the_address(at: CommandLine, server: Se
     assert len(at.ok("profile", "list", "--json").json) == 1
 
 
+def test_what_a_browser_shows_may_be_pasted_whole(at: CommandLine, server: Server) -> None:
+    shown = json.dumps({"token": {"id": "x", "user": "mika"}, "text": server.root})
+
+    said = at("login", server.url, "--oidc", "--profile", "lab", stdin=f"{shown}\n")
+
+    assert said.code == 0
+    assert f"Sign in at {server.url}/api/v1/login/oidc?answer=token" in said.err
+    assert said.lines[0] == f"mika at {server.url}, as profile lab"
+
+
 def test_after_a_logout_the_token_is_taken_by_nobody(at: CommandLine, server: Server, tmp_path: Path) -> None:
     at.ok("login", server.url, "--user", "hanako", "--profile", "lab", stdin=f"{PASSWORD}\n")
     kept = json.loads((tmp_path / "config" / "raykqi" / "profiles.json").read_text())["profiles"]["lab"]["token"]

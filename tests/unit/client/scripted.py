@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-__all__ = ["INFO", "Act", "Asked", "Scripted", "break_off", "give", "problem", "scripted"]
+__all__ = ["INFO", "VERSION", "Act", "Asked", "Scripted", "answering", "break_off", "give", "problem", "scripted"]
 
 VERSION = "9.9.9"
 INFO = {"name": "raykqi", "version": VERSION, "api": 1, "workspace": "01939c1c-7d1e-7b0a-9f41-0d9a6c1e2f33"}
@@ -66,8 +66,10 @@ def break_off(request: BaseHTTPRequestHandler) -> None:
     request.close_connection = True
 
 
-@contextmanager
-def scripted() -> Iterator[Scripted]:
+def answering(said: Scripted | None = None) -> type[BaseHTTPRequestHandler]:
+    """What greets whoever comes, or does what is written down."""
+    written = said or Scripted("", [give(INFO)])
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -77,17 +79,23 @@ def scripted() -> Iterator[Scripted]:
                 self.close_connection = True
                 return
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            said.asked.append(Asked(self.command, self.path, dict(self.headers), body))
-            act = said.script.pop(0) if len(said.script) > 1 else said.script[0]
+            written.asked.append(Asked(self.command, self.path, dict(self.headers), body))
+            act = written.script.pop(0) if len(written.script) > 1 else written.script[0]
             act(self)
             self.wfile.flush()
 
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    return Handler
+
+
+@contextmanager
+def scripted() -> Iterator[Scripted]:
+    said = Scripted("")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), answering(said))
     server.daemon_threads = True
-    said = Scripted(f"http://127.0.0.1:{server.server_address[1]}")
+    said.url = f"http://127.0.0.1:{server.server_address[1]}"
     said.will(give(INFO))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
