@@ -18,7 +18,7 @@ __all__ = ["app", "run_command"]
 GUIDE = """raykqi keeps data and its tags, runs plans on them, and knows where everything came from.
 
 Exit codes: 0 done, 1 failed or "no", 2 wrong usage, 3 not there, 4 the state forbids it, 5 another
-controller owns the workspace, 6 storage, 7 damaged bytes, 130 interrupted.
+controller owns the workspace, 6 storage, 7 damaged bytes, 8 not allowed, 9 the server, 130 interrupted.
 """
 EXAMPLES = """Start here:
 
