@@ -29,11 +29,14 @@ from raykqi.domain.events import (
     TagsChanged,
 )
 from raykqi.domain.order import Attempt
+from raykqi.engine.commands import ChangeTags
 from raykqi.journal.codec import Entry
 from raykqi.opening import DESCRIPTION_KEY
 from raykqi.workspace.inside import Inside
 
 __all__ = ["NewsVerbs"]
+
+READY_WITHIN = 5.0  # seconds
 
 _OF_DATA = (TagsChanged, DataPurged, DataRemoved)
 _OF_PLANS = (PlanChanged, BacklogChanged, PlanHeld)
@@ -64,8 +67,10 @@ class NewsVerbs(Inside):
     def check_ready(self) -> None:
         """Raises what keeps it from working: storage or controller that do not answer, an index out of step."""
         self._store.exists(DESCRIPTION_KEY)
-        self._controller.refresh()
-        self._keeper.sound(lambda: self._keeper.index.position())
+        self.refresh()
+        self._keeper.sound(self._keeper.index.position)
+        nothing = ChangeTags(self._settings.user, (), project=self._project)
+        self._controller.submit_later(nothing).result(READY_WITHIN)
 
     def count_everywhere(self) -> list[tuple[str, str, int]]:
         """How many runs of which project are in which status, for those who look after the workspace."""

@@ -45,7 +45,7 @@ def is_ready(asked: Asked) -> Alive:
     """Whether requests can be answered: index, storage and controller"""
     try:
         asked.api.workspace.check_ready()
-    except RaykqiError as error:
+    except (RaykqiError, TimeoutError) as error:
         raise ServerUnavailable(f"not ready: {type(error).__name__}", hint="Try again in a moment.") from error
     return Alive("ready")
 

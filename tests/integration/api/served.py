@@ -20,7 +20,7 @@ from raykqi.workspace import Workspace
 from serve_api.app import create_app
 from serve_api.options import ApiOptions
 
-__all__ = ["Served", "served"]
+__all__ = ["Served", "serve", "served"]
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,34 @@ def served(tmp_path: Path, options: ApiOptions, url: str = "", settings: Setting
         for user, role in (("ken", "member"), ("rui", "viewer")):
             workspace.add_user(user)
             workspace.set_member(user, role)  # type: ignore[arg-type]
-        with socket.socket() as listening:
-            listening.bind(("127.0.0.1", 0))
-            listening.listen(128)
-            app = create_app(workspace, options)
-            config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=2)
-            server = uvicorn.Server(config)
-            thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-            thread.start()
-            try:
-                deadline = time.monotonic() + 30
-                while not server.started:
-                    assert thread.is_alive()
-                    assert time.monotonic() < deadline
-                    thread.join(0.01)
-                yield Served(workspace, f"http://127.0.0.1:{listening.getsockname()[1]}", tmp_path, app)
-            finally:
-                server.should_exit = True
-                thread.join(30)
+        app = create_app(workspace, options)
+        with listening(app) as address:
+            yield Served(workspace, address, tmp_path, app)
+
+
+@contextmanager
+def serve(workspace: Workspace, options: ApiOptions) -> Iterator[str]:
+    """One more server of a workspace; its URL."""
+    with listening(create_app(workspace, options)) as address:
+        yield address
+
+
+@contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        bound.listen(128)
+        config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=2)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+        thread.start()
+        try:
+            deadline = time.monotonic() + 30
+            while not server.started:
+                assert thread.is_alive()
+                assert time.monotonic() < deadline
+                thread.join(0.01)
+            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(30)
