@@ -81,6 +81,11 @@ class GivingUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
+class Importing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    url: str
+    tags: tuple[str, ...] = ()
+
+
 class Match(msgspec.Struct, frozen=True):
     plan: str
     input: str
@@ -125,6 +130,14 @@ def purge_data(asked: Asked, body: GivingUp) -> list[str]:
 def remove_data(asked: Asked, body: GivingUp) -> list[str]:
     """Take data out of every list; lineage keeps a tombstone. Answers with the ids that were not removed yet"""
     return asked.workspace.remove(body.data, body.reason, dry_run=body.dry_run)
+
+
+@routes.post(
+    "/data/import", needs="workspace", status=201, creates=True, example=Importing("s3://partner/scans", ("type:scan",))
+)
+def import_data(asked: Asked, body: Importing) -> Data:
+    """Take in objects that lie elsewhere, by reference: the server reads them once, with its own credentials"""
+    return asked.workspace.import_(body.url, body.tags)
 
 
 @routes.get("/data/{data}", needs="viewer", tagged=True, remembered=True)

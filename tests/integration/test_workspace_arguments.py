@@ -81,3 +81,14 @@ def test_the_index_may_be_deleted_under_an_open_workspace(lab: Lab, opened: Open
 
     assert {found.id for found in opened.ws.find("type:x")} == {data, later}
     assert {found.id for found in lab.reopen().ws.find("type:x")} == {data, later}
+
+
+def test_objects_that_lie_elsewhere_are_taken_in_by_reference(lab: Lab, opened: Opened, tmp_path: Path) -> None:
+    source = lab.files("elsewhere", {"a": b"1", "b/写真": b"22"})
+
+    data = opened.ws.import_(source.as_uri(), ["type:scan"])
+
+    assert (data.upstream.plan, data.tree.files, data.tree.size) == ("raykqi#imported", 2, 3)
+    assert [str(tag) for tag in data.tags] == ["type:scan"]
+    opened.ws.pull(data, tmp_path / "out")
+    assert (tmp_path / "out" / "b" / "写真").read_bytes() == b"22"
