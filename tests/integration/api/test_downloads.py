@@ -221,6 +221,19 @@ def test_damage_is_an_error_that_nobody_takes_for_the_file(server: Served, rui: 
     assert part.status_code == 500
 
 
+def test_damage_among_small_files_breaks_an_archive_off(server: Served, rui: httpx.Client, tmp_path: Path) -> None:
+    folder = tmp_path / "doomed"
+    folder.mkdir()
+    for number in range(5):
+        (folder / f"{number}").write_bytes(os.urandom(1000))
+    data = server.workspace.push(folder).id
+    damage(server, data, "3")
+
+    for format_ in ("tar", "tar.gz", "zip"):
+        answer = rui.get(f"/data/{data}/archive?format={format_}")
+        assert (answer.status_code, answer.json()["type"]) == (500, "urn:raykqi:error:Damaged")
+
+
 def test_what_is_lost_or_given_up_is_told(server: Served, rui: httpx.Client, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(os.urandom(2 * MIB))
     lost = server.workspace.push(tmp_path / "file")

@@ -15,7 +15,10 @@ import httpx
 import pytest
 from blake3 import blake3
 
+from raykqi.controller.uploading import UPLOADED
 from raykqi.storage.filesystem import Store
+from raykqi.storage.push import push_listing
+from raykqi.storage.trees import Tree
 from serve_api.options import ApiOptions
 from tests.integration.api.served import Served, served
 from tests.servers import S3Server
@@ -73,9 +76,12 @@ def test_a_url_of_a_piece_never_covers_the_neighbours_of_others(
     (tmp_path / "all").mkdir()
     for name, content in (("a", b"mine-one"), ("b", b"SECRET"), ("c", b"mine-two")):
         (tmp_path / "all" / name).write_bytes(content)
-    server.workspace.push(tmp_path / "all")
-    (tmp_path / "all/b").unlink()
-    data = server.workspace.push(tmp_path / "all").id
+    workspace = server.workspace
+    whole = workspace.ls(workspace.push(tmp_path / "all"))
+    assert len({entry.object for entry in whole}) == 1
+    pushed = push_listing(workspace._store, Tree.of([entry for entry in whole if entry.path != "b"]))
+    upload = workspace._upload(None)
+    data = upload._record(UPLOADED, "/upload", lambda: (pushed.tree, pushed.reused), (), ()).id
 
     items = ken.get(f"/data/{data}/urls").json()["items"]
 

@@ -198,6 +198,7 @@ def test_gc_leaves_uploads_alone_that_are_under_way(server: Served, ken: httpx.C
     collected = server.workspace.gc(grace_seconds=0).objects
 
     assert "uploads/left/files/behind" in collected
+    assert not server.workspace._store.exists("uploads/left/files/behind")
     assert ken.get(upload).json()["files"][0]["size"] == 1
     assert server.workspace.fsck().problems == ()
 
