@@ -42,7 +42,6 @@ command: |
 inputs:
 - path: /in
   tags: [bench:log]
-log: []
 """
 
 
@@ -58,6 +57,7 @@ def main(*, quick: bool) -> None:
         with raykqi.open(workspace) as ws:
             ids = [data.id for data in ws.find(limit=DIFFERENT)]
         with serve(workspace, folder) as served:
+            log_ms = _log_ms(served)
             bare, ours = _get_rates(served, ids, seconds)
             find_ms = _find_ms(served)
             pushes = _pushes(served, seconds)
@@ -65,7 +65,6 @@ def main(*, quick: bool) -> None:
             _write(big, size)
             memory, data = _upload_growth(served, big)
             ratio = _download_ratio(served, big, data)
-            log_ms = _log_ms(served)
     figures = [
         Figure("get_vs_bare", ours / bare, "≥ 0.5", f"GET one of {DIFFERENT} data ÷ a bare route, {READERS} clients"),
         Figure("get_s", ours, "–", "the same, requests a second"),
@@ -111,7 +110,7 @@ def _find_ms(served: Served) -> float:
 
 
 def _pushes(served: Served, seconds: float) -> float:
-    url = f"{served.url}/api/v1/projects/default/data?tag=bench:push"
+    url = f"{served.url}/api/v1/projects/default/data?tags=bench:push"
     headers = {"Content-Type": "application/x-tar"}
 
     def requests() -> Iterator[bytes]:

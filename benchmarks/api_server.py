@@ -80,7 +80,7 @@ def serve(workspace: Path, folder: Path, *, replicas: int = 1) -> Iterator[Serve
             raise SystemExit(f"`raykqi up` did not start:\n{(folder / 'up.log').read_text()}")
         told = json.loads(line)
         yield Served(
-            told["url"].split("/?")[0].rstrip("/"),
+            told["api"],
             told["api_token"],
             told["ray"],
             told["token"],
