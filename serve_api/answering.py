@@ -13,9 +13,21 @@ from starlette.types import Send
 from raykqi.errors import InvalidQuery
 from serve_api.problems import MEDIA_TYPE, ProblemDetails
 
-__all__ = ["JSON", "Encoded", "Remembered", "encode", "fields_of", "matches", "select", "send_bytes", "send_problem"]
+__all__ = [
+    "CHOSEN",
+    "JSON",
+    "Encoded",
+    "Remembered",
+    "encode",
+    "fields_of",
+    "matches",
+    "select",
+    "send_bytes",
+    "send_problem",
+]
 
 JSON = "application/json"
+CHOSEN = "application/vnd.raykqi.fields+json"  # some fields of what is there without that are no whole values
 SMALL = 1024  # bytes that are not worth packing
 LEVEL = 4
 MOST_REMEMBERED = 32 * 1024 * 1024  # bytes
@@ -25,6 +37,7 @@ _encoder = msgspec.json.Encoder()
 class Encoded(NamedTuple):
     body: bytes
     etag: str = ""
+    media_type: str = JSON
 
 
 class Remembered:
@@ -67,6 +80,8 @@ def select(value: object, wanted: str, answer: Any) -> object:
     """The value with `wanted`, names with commas between them, of its fields alone."""
     known = fields_of(answer)
     names = [name.strip() for name in wanted.split(",") if name.strip()]
+    if not names:
+        raise InvalidQuery(f"{wanted!r} names no fields", hint=f"Choose from {', '.join(known)}.")
     for name in names:
         if name not in known:
             raise InvalidQuery(f"there is no field {name!r}", hint=f"Choose from {', '.join(known)}.")

@@ -17,7 +17,7 @@ from raykqi.domain.etag import etag_of
 from raykqi.errors import Forbidden, InvalidInput, InvalidQuery, ServerUnavailable, Unauthenticated, UnknownId
 from raykqi.workspace import Workspace
 from serve_api.access_log import Note
-from serve_api.answering import JSON, Encoded, encode, matches, select, send_bytes
+from serve_api.answering import CHOSEN, JSON, Encoded, encode, matches, select, send_bytes
 from serve_api.api import Api
 from serve_api.asking import Asked, decode_body, decode_query, read_body
 from serve_api.callers import NOBODY, cookie_name, token_of
@@ -83,7 +83,10 @@ class Door:
         if status == 204:
             await send_bytes(send, status, b"", JSON, asked.answer_headers)
             return
-        encoded = Encoded(encode(select(answer, fields, route.answer) if fields else answer), etag)
+        if fields:
+            encoded = Encoded(encode(select(answer, fields, route.answer)), etag, CHOSEN)
+        else:
+            encoded = Encoded(encode(answer), etag)
         if key is not None and not asked.answer_headers:
             api.answers.put(key, seq, encoded)
         await _send(send, status, encoded, asked.answer_headers, note.headers)
@@ -181,7 +184,7 @@ def _split(query: bytes, route: Route) -> tuple[bytes, str]:
     wanted = [value for name, value in pairs if name == "fields"]
     if len(wanted) > 1:
         raise InvalidQuery("the parameter 'fields' is there twice", hint="Name them with commas between: `id,tags`.")
-    return urlencode([pair for pair in pairs if pair[0] != "fields"]).encode(), "".join(wanted)
+    return urlencode([pair for pair in pairs if pair[0] != "fields"]).encode(), "".join(wanted) or ","
 
 
 def _link(scope: Scope, answer: object, query: bytes, headers: dict[str, str]) -> None:
@@ -202,4 +205,4 @@ async def _send(
             status, body = 304, b""
     else:
         headers = {"Cache-Control": "no-store", **headers}
-    await send_bytes(send, status, body, JSON, headers, accepts=asked_with.get("accept-encoding", ""))
+    await send_bytes(send, status, body, answer.media_type, headers, accepts=asked_with.get("accept-encoding", ""))

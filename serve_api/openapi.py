@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from raykqi import __version__
-from serve_api.answering import fields_of
+from serve_api.answering import CHOSEN, fields_of
 from serve_api.problems import MEDIA_TYPE, ProblemDetails
 from serve_api.routing import Route
 
@@ -173,6 +173,8 @@ def _responses(route: Route, schemas: Mapping[str, Record]) -> Record:
         content["application/json"] = {"schema": schemas[_key(route.answer)]}
         if route.shows is not None:
             content["application/json"]["example"] = msgspec.to_builtins(route.shows)
+        if route.method == "GET" and fields_of(route.answer):
+            content[CHOSEN] = {"schema": {"description": "With `fields`: those that were chosen."}}
     good: Record = {"description": "Done", "headers": _headers(route)}
     if content and route.status != 204:
         good["content"] = content

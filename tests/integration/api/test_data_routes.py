@@ -94,6 +94,8 @@ def test_fields_may_be_chosen(ken: httpx.Client, push: object) -> None:
 
     assert ken.get("/data?tag=fields:yes&fields=id,project").json()["items"] == [{"id": data.id, "project": "default"}]
     assert ken.get(f"/data/{data.id}?fields=status").json() == {"status": "done"}
+    assert ken.get("/data?fields=id").headers["content-type"] == "application/vnd.raykqi.fields+json"
+    assert error_of(ken.get("/data?fields=")) == (400, "InvalidQuery")
     assert error_of(ken.get("/data?fields=id,nonsense")) == (400, "InvalidQuery")
     assert error_of(ken.get("/data?fields=id&fields=tags")) == (400, "InvalidQuery")
 

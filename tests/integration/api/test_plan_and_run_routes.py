@@ -120,9 +120,14 @@ def test_a_plan_that_breaks_a_rule_or_means_files_of_the_server_is_refused(ken: 
     "more", [{"source": "/etc"}, {"source": "git+https://example.com/x@main"}, {"source_files": ["x"]}]
 )
 def test_a_draft_that_means_files_of_the_server_is_refused(ken: httpx.Client, more: dict[str, object]) -> None:
-    draft = {"definition": {"name": "d", "command": ["true"], "inputs": [{"name": "in", "path": "/in"}]}, **more}
+    plan_input = {"name": "in", "path": "/in", "tags": [["a", "b"]]}
+    draft = {"definition": {"name": "d", "command": ["true"], "inputs": [plan_input]}}
+    assert ken.post("/plans/check", json={"draft": draft}).status_code == 200
 
-    assert error_of(ken.post("/plans", json={"draft": draft})) == (400, "InvalidInput")
+    for url in ("/plans", "/plans/check"):
+        response = ken.post(url, json={"draft": draft | more})
+        assert error_of(response) == (400, "InvalidInput")
+        assert response.json()["detail"] == "a draft that is sent names no source"
 
 
 def test_a_plan_is_checked_without_being_applied(ken: httpx.Client) -> None:
