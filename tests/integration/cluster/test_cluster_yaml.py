@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import tarfile
+import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema
 import pytest
 import yaml
 
+from raykqi.cluster.controller_actor import stop_controller
 from raykqi.opening import create_workspace, open_parts
 from raykqi.settings import Settings
 from raykqi.workspace import Workspace
+from raykqi.workspace.hosted import controller_name
 from raykqi.workspace.local_token import local_token
 from serve_api.deployment import ApiArguments, serve_config
+from serve_api.hosting import deploy
 from tests.architecture.source import ROOT
 from tests.integration.cluster.served_api import free_port
 
@@ -107,46 +115,86 @@ def test_its_serve_config_is_the_one_that_the_program_makes() -> None:
     assert config() == json.loads(json.dumps(made))
 
 
-@pytest.fixture
-def url(ray_here: str, tmp_path: Path) -> Iterator[str]:
-    from raykqi.cluster.controller_actor import stop_controller
-    from raykqi.workspace.hosted import controller_name
-    from serve_api.hosting import deploy
+class Brought(NamedTuple):
+    url: str
+    workspace: str
+    config: dict[str, Any]
 
-    workspace = str(tmp_path / "workspace")
+
+@pytest.fixture(scope="module")
+def brought(ray_here: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brought]:
+    workspace = str(tmp_path_factory.mktemp("served") / "workspace")
     created = create_workspace(workspace, Settings(user="lena"))
     wanted = config()
     (application,) = wanted["applications"]
     application["args"]["workspace"] = workspace
     wanted["http_options"]["port"] = free_port()
     hosted = deploy(wanted)
-    yield f"http://127.0.0.1:{wanted['http_options']['port']}"
+    yield Brought(f"http://127.0.0.1:{wanted['http_options']['port']}", workspace, wanted)
     hosted.close()
     stop_controller(name=controller_name(created))
 
 
-def ask(url: str, token: str, data: bytes | None = None) -> Any:
-    headers = {"Authorization": f"Bearer {token}", "Host": "raykqi.example.org", "Content-Type": "application/x-tar"}
+@pytest.fixture
+def here(brought: Brought, tmp_path: Path) -> Iterator[Workspace]:
+    settings = Settings(user="lena", cache_dir=tmp_path / "cache")
+    with Workspace(open_parts(brought.workspace, settings), settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def token(here: Workspace) -> Iterator[str]:
+    with local_token(here) as text:
+        yield text
+
+
+def ask(url: str, token: str, data: bytes | None = None, **headers: str) -> Any:
+    headers |= {"Authorization": f"Bearer {token}", "Host": "raykqi.example.org", "Content-Type": "application/x-tar"}
     with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=60) as answer:
         return json.load(answer)
 
 
-def test_the_same_serve_config_brings_up_api_and_controller_on_a_local_ray(url: str, tmp_path: Path) -> None:
-    settings = Settings(user="lena", cache_dir=tmp_path / "cache")
-    with Workspace(open_parts(str(tmp_path / "workspace"), settings), settings) as here, local_token(here) as token:
-        made = ask(f"{url}{DATA}?tags=type:raw", token, tar_of("photo.txt", b"light"))
+def test_the_same_serve_config_brings_up_api_and_controller_on_a_local_ray(
+    brought: Brought, here: Workspace, token: str
+) -> None:
+    made = ask(f"{brought.url}{DATA}?tags=type:raw", token, tar_of("photo.txt", b"light"))
 
-        found = ask(f"{url}{DATA}?tag=type:raw", token)["items"]
+    found = ask(f"{brought.url}{DATA}?tag=type:raw", token)["items"]
 
-        assert [data["id"] for data in found] == [made["id"]]
-        assert b"".join(here.cat(made["id"], "photo.txt")) == b"light"
-        assert here.is_served()
+    assert [data["id"] for data in found] == [made["id"]]
+    assert b"".join(here.cat(made["id"], "photo.txt")) == b"light"
+    assert here.is_served()
+
+
+def test_an_upgrade_of_the_api_loses_no_request(brought: Brought, here: Workspace, token: str) -> None:
+    is_upgraded = threading.Event()
+
+    def push_until_then() -> list[str]:
+        made: list[str] = []
+        while not is_upgraded.is_set() or not made:
+            made.append(ask(f"{brought.url}{DATA}?tags=type:new", token, tar_of("n", str(len(made)).encode()))["id"])
+        return made
+
+    def ask_from_elsewhere() -> None:
+        ask(f"{brought.url}{DATA}?tags=type:other", token, tar_of("n", b""), Origin="https://lab.example.org")
+
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        ask_from_elsewhere()
+    changed = json.loads(json.dumps(brought.config))
+    changed["applications"][0]["args"]["origins"] = ["https://lab.example.org"]
+    with ThreadPoolExecutor(3) as pool:
+        pushing = [pool.submit(push_until_then) for _ in range(3)]
+        try:
+            deploy(changed)
+        finally:
+            is_upgraded.set()
+        made = [id_ for each in pushing for id_ in each.result(120)]
+
+    ask_from_elsewhere()
+    assert sorted(data.id for data in here.find("type:new")) == sorted(made)
 
 
 def tar_of(name: str, content: bytes) -> bytes:
-    import io
-    import tarfile
-
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w") as archive:
         info = tarfile.TarInfo(name)
