@@ -10,6 +10,7 @@ from raykqi.catalog.index import Index, utc
 from raykqi.domain.access import DEFAULT_PROJECT, SIGN_IN, Role
 
 __all__ = ["AccessFacts", "Contents", "TokenFacts", "UserFacts", "existing_projects", "load_access_facts"]
+__all__ += ["removed_projects"]
 
 
 @dataclass
@@ -54,12 +55,13 @@ class AccessFacts:
     admins: set[str] = field(default_factory=set)  # of the workspace, who can sign in
 
 
-_PROJECTS = "SELECT name FROM project WHERE name IN (SELECT unnest(?::VARCHAR[]))"
+_PROJECTS = "SELECT name FROM project WHERE removed IS NULL AND name IN (SELECT unnest(?::VARCHAR[]))"
+_REMOVED = "SELECT name FROM project WHERE removed IS NOT NULL AND name IN (SELECT unnest(?::VARCHAR[]))"
 _CONTENTS = """
     SELECT (SELECT count(*) FROM data WHERE project = $1 AND status <> 'removed'),
            (SELECT count(*) FROM plan WHERE project = $1 AND active),
            (SELECT count(*) FROM run WHERE project = $1 AND status NOT IN ('done', 'failed', 'invalidated')),
-           EXISTS (FROM deed WHERE action = 'project.removed' AND subject = $1)
+           EXISTS (FROM project WHERE name = $1 AND removed IS NOT NULL)
 """
 _USERS = """
     SELECT name, is_admin, is_disabled FROM user_account WHERE lower(name) IN (SELECT unnest(?::VARCHAR[]))
@@ -106,3 +108,9 @@ def existing_projects(index: Index, names: Collection[str]) -> set[str]:
     others = [name for name in names if name != DEFAULT_PROJECT]
     found = {name for (name,) in index.rows(_PROJECTS, [others])} if others else set()
     return found | {DEFAULT_PROJECT}
+
+
+def removed_projects(index: Index, names: Collection[str]) -> frozenset[str]:
+    """Those of the names that were projects and are none any more."""
+    others = [name for name in names if name != DEFAULT_PROJECT]
+    return frozenset(name for (name,) in index.rows(_REMOVED, [others])) if others else frozenset()

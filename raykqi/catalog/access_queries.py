@@ -14,7 +14,7 @@ from raykqi.errors import UnknownId
 __all__ = ["KnownToken", "Standing", "find_token", "get_project", "get_user", "list_members", "list_projects"]
 __all__ += ["list_tokens", "list_users", "password_of", "resolve_token", "run_state", "standing_of"]
 
-_PROJECT = "SELECT name, title, quota, created, creator FROM project"
+_PROJECT = "SELECT name, title, quota, created, creator FROM project WHERE removed IS NULL"
 _MEMBERS = "SELECT account, role, project FROM member WHERE project = ? ORDER BY account"
 _USER = "SELECT name, title, is_admin, is_disabled, password <> '', created FROM user_account"
 _TOKEN = "SELECT id, account, name, created, expires, project, role, revoked FROM token"
@@ -51,7 +51,7 @@ def list_projects(index: Index) -> list[Project]:
 
 
 def get_project(index: Index, name: str) -> Project:
-    if rows := index.rows(f"{_PROJECT} WHERE name = ?", [name]):
+    if rows := index.rows(f"{_PROJECT} AND name = ?", [name]):
         return _project(rows[0])
     if name == DEFAULT_PROJECT:
         return Project(DEFAULT_PROJECT)

@@ -14,13 +14,13 @@ _OLD = schema(moment=TIME)
 ACCESS_STEPS = {
     "project made": Step(
         schema(name=TEXT, title=TEXT, quota=TEXT, moment=TIME, author=TEXT),
-        ("INSERT INTO project SELECT name, title, quota, moment, author FROM step",),
+        ("INSERT INTO project SELECT name, title, quota, moment, author, NULL FROM step",),
     ),
     "project changed": Step(
         schema(name=TEXT, title=TEXT, quota=TEXT),
         (
             """
-            INSERT INTO project SELECT s.name, '', '{}', NULL, '' FROM step s
+            INSERT INTO project SELECT s.name, '', '{}', NULL, '', NULL FROM step s
             WHERE s.name NOT IN (SELECT name FROM project)
             """,
             """
@@ -30,9 +30,9 @@ ACCESS_STEPS = {
         ),
     ),
     "project removed": Step(
-        _NAME,
+        schema(name=TEXT, moment=TIME),
         (
-            "DELETE FROM project p USING step s WHERE p.name = s.name",
+            "UPDATE project p SET removed = s.moment FROM step s WHERE p.name = s.name",
             "DELETE FROM member m USING step s WHERE m.project = s.name",
             "DELETE FROM token t USING step s WHERE t.project = s.name",
         ),

@@ -48,7 +48,7 @@ def _(event: ProjectChanged, state: Fold) -> None:
 
 @fold.register
 def _(event: ProjectRemoved, state: Fold) -> None:
-    state.round.access.add("project removed", event.project)
+    state.round.access.add("project removed", event.project, event.at)
     note_deed(event, state, event.project, event.project)
 
 

@@ -64,6 +64,7 @@ class Facts:
     storage: dict[str, StorageFacts] = field(default_factory=dict)  # of projects that may not hold everything
     flows: frozenset[frozenset[Tag]] = frozenset()  # tags of all that could come of the plan that is applied
     access: AccessFacts = field(default_factory=AccessFacts)
+    gone: frozenset[str] = frozenset()  # projects that were removed
     entry: int = 1  # the number of the next one in the journal
     answered: dict[tuple[str, str], Answered] = field(default_factory=dict)  # by user and key
     etag: str = ""  # of what a command changes that expects one; it comes alone

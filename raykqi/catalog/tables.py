@@ -163,7 +163,10 @@ class PlanTag(Table, table=True):
 
 
 class Project(Table, table=True):
-    """The default project is there without a row, until something of it is changed. `quota` is JSON."""
+    """The default project is there without a row, until something of it is changed. `quota` is JSON.
+
+    Those that were removed keep their row, as their names are not given again.
+    """
 
     __tablename__ = "project"
     name: str = Field(primary_key=True)
@@ -171,6 +174,7 @@ class Project(Table, table=True):
     quota: str
     created: datetime | None = Field(default=None, sa_column=Column(DateTime, nullable=True))
     creator: str
+    removed: datetime | None = Field(default=None, sa_column=Column(DateTime, nullable=True))
 
 
 class Member(Table, table=True):

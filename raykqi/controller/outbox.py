@@ -19,7 +19,7 @@ from raykqi.catalog.concerned import plans_of
 from raykqi.controller.index_keeper import IndexKeeper
 from raykqi.controller.lanes import backoff
 from raykqi.controller.posting import THREADS, Poster
-from raykqi.domain.access_events import told
+from raykqi.domain.access_events import RequestAnswered, told
 from raykqi.domain.events import Event
 from raykqi.domain.hooks import Hooks, Webhook
 from raykqi.errors import ObjectMissing, RaykqiError
@@ -180,7 +180,7 @@ class _Delivery:
             yield entry
 
     def _concerns(self, event: Event) -> bool:
-        if not self._webhook.wants(_action(event)):
+        if isinstance(event, RequestAnswered) or not self._webhook.wants(_action(event)):
             return False
         if not self._webhook.plans:
             return True

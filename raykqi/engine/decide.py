@@ -26,7 +26,7 @@ from raykqi.domain.quota import show_amount
 from raykqi.engine.commands import ChangeTags, Collected, Condemn, Purge, RecordRun, Remove
 from raykqi.errors import Conflict, InUse, QuotaExceeded, UnknownId, UploadStale
 
-__all__ = ["consumers_needed", "data_needed", "decide", "keys_needed", "no_room"]
+__all__ = ["consumers_needed", "data_needed", "decide", "keys_needed", "no_room", "require_project"]
 
 _ENDED = ("done", "failed", "invalidated")
 
@@ -49,6 +49,12 @@ def keys_needed(command: object) -> Iterable[str]:
     return {*command.remove_keys, *(tag.key for tag in (*command.add, *command.remove))}
 
 
+def require_project(name: str, facts: Facts) -> None:
+    """Nothing new comes into a project that was removed meanwhile."""
+    if name in facts.gone:
+        raise UnknownId(f"there is no project {name}", hint="`raykqi project list` lists what there is.")
+
+
 def consumers_needed(command: object) -> Iterable[str]:
     return command.data if isinstance(command, Purge | Remove) else ()
 
@@ -67,6 +73,7 @@ def _(command: ChangeTags | Purge | Remove) -> Iterable[str]:
 
 @decide.register
 def _(command: RecordRun, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
+    require_project(command.project, facts)
     if command.generation != facts.generation or not facts.condemned.isdisjoint(command.reused):
         raise UploadStale("unused objects were collected while this upload ran", hint="Push again; little is sent.")
     for given in command.inputs:

@@ -12,7 +12,7 @@ from raykqi.domain.events import Event, PlanApplied, PlanChanged, PlanHeld, Runs
 from raykqi.domain.ids import IdMaker
 from raykqi.domain.plan import Limits, PlanSettings
 from raykqi.domain.resources import change_resources
-from raykqi.engine.decide import decide
+from raykqi.engine.decide import decide, require_project
 from raykqi.engine.run_commands import ApplyPlan, ChangePlan, HoldPlan
 from raykqi.errors import PlanCycle, PlanExists, UnknownId
 
@@ -21,6 +21,7 @@ __all__ = []
 
 @decide.register
 def _(command: ApplyPlan, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
+    require_project(command.project, facts)
     definition = command.definition
     digest = definition.digest
     if existing := facts.alike.get(digest):

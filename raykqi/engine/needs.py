@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from raykqi.catalog.access_facts import removed_projects
 from raykqi.catalog.facts import Facts, load_answered, load_facts
 from raykqi.catalog.index import Index
 from raykqi.catalog.quotas import load_storage
@@ -55,6 +56,7 @@ def gather_facts(index: Index, commands: Sequence[Command]) -> Facts:
     held = {command.plan for command in commands if isinstance(command, HoldPlan)}
     facts.plans = load_plan_facts(index, plans | queued | held, with_queue=queued)
     facts.storage = load_storage(index, _trees(commands))
+    facts.gone = removed_projects(index, {each.project for each in commands if isinstance(each, RecordRun | ApplyPlan)})
     if any(isinstance(command, AccessCommand) for command in commands):
         facts.access = gather_access_facts(index, commands)
     requests = {request for command in asked if (request := request_of(command))}

@@ -16,6 +16,11 @@ from raykqi.errors import Conflict, InUse, InvalidInput, PreconditionFailed, Ray
 from raykqi.workspace import Workspace
 from tests.integration.lab import Lab, Opened, check
 
+PLAN = """
+command: [/bin/sh, -c, "true"]
+inputs: [{path: /in/data, tags: ["type:photos"]}]
+outputs: [{path: /out, tags: ["type:model"]}]
+"""
 PASSWORD = "eight horses, one battery"
 
 
@@ -161,13 +166,13 @@ def test_a_password_gives_a_token_and_a_new_one_ends_it(opened: Opened) -> None:
     assert ws.login("hana", "nine horses, one battery")
 
 
-@pytest.mark.parametrize("user", ["hana", "taro", "nobody", "", "日本", "a" * 3000])
-@pytest.mark.parametrize("password", ["wrong password", "", "x" * 100_000, "\udc80" * 12])
-def test_whoever_does_not_sign_in_hears_the_same(opened: Opened, user: str, password: str) -> None:
-    with pytest.raises(Unauthenticated) as refused:
-        opened.ws.login(user, password)
+def test_whoever_does_not_sign_in_hears_the_same(opened: Opened) -> None:
+    for user in ("hana", "taro", "nobody", "", "日本", "a" * 3000):
+        for password in ("wrong password", "", "x" * 100_000, "\udc80" * 12):
+            with pytest.raises(Unauthenticated) as refused:
+                opened.ws.login(user, password)
 
-    assert refused.value.message == "user or password is wrong"
+            assert refused.value.message == "user or password is wrong"
 
 
 def test_someone_unknown_or_disabled_takes_as_long_as_a_wrong_password(opened: Opened) -> None:
@@ -229,6 +234,10 @@ def test_a_project_that_holds_something_stays_and_says_what(opened: Opened, lab:
         ws.project("lab")
     with pytest.raises(Conflict, match="its lineage stays"):
         ws.create_project("lab")
+    with pytest.raises(UnknownId, match="there is no project lab"):
+        inside.push(lab.files("photos", {"a": b"a"}), ["type:photos"])
+    with pytest.raises(UnknownId, match="there is no project lab"):
+        inside.apply(PLAN)
     check(opened)
 
 
