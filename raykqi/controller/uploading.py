@@ -51,12 +51,26 @@ class Upload:
         self._settings = settings
         self._progress = progress
 
-    def push(self, source: Path, tags: tuple[Tag, ...], inputs: tuple[RunInput, ...], *, dereference: bool) -> Data:
+    def push(
+        self,
+        source: Path,
+        tags: tuple[Tag, ...],
+        inputs: tuple[RunInput, ...],
+        *,
+        dereference: bool = False,
+        staged: bool = False,
+    ) -> Data:
+        """What is `staged` nobody else has or will write to."""
         from raykqi.storage.push import push_tree
 
         def store() -> tuple[TreeRef, frozenset[str]]:
             pushed = push_tree(
-                self._store, source, settings=self._settings, progress=self._progress, dereference=dereference
+                self._store,
+                source,
+                settings=self._settings,
+                progress=self._progress,
+                dereference=dereference,
+                staged=staged,
             )
             return pushed.tree, pushed.reused
 

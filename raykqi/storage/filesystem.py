@@ -72,6 +72,14 @@ class Store(ABC):
     def put_file(self, key: str, path: Path) -> None:
         """Write the object from a local file, in parts when large, with bounded memory."""
 
+    def adopt(self, key: str, path: Path) -> bool:  # noqa: ARG002
+        """Make a file that nobody will write to again the object itself, without copying; False where that cannot be.
+
+        The file stays where it is, too.
+        """
+        check_key(key)
+        return False
+
     @abstractmethod
     def put_stream(self, key: str, parts: Iterable[bytes]) -> int:
         """Write the object from chunks of any size with bounded memory; returns the size.

@@ -62,6 +62,38 @@ class LocalStore(Store):
         finally:
             os.close(source)
 
+    def adopt(self, key: str, path: Path) -> bool:
+        target = self._path(key)
+        folder = os.path.dirname(target)
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            if os.fstat(file).st_nlink != 1:  # its other names would feel what changes here
+                return False
+            with named("write", target):
+                self._within(folder, lambda: self._make_folder(folder))
+                temporary, empty = self._within(self._temporary, self._open_temporary)
+                mode = os.fstat(empty).st_mode & 0o777
+                os.close(empty)
+                os.unlink(temporary)
+                try:
+                    os.link(path, temporary, follow_symlinks=False)
+                except OSError as error:
+                    if error.errno not in {*_NO_LINKS, errno.EXDEV}:
+                        raise
+                    return False
+                try:
+                    os.fchmod(file, mode)
+                    os.utime(file)  # young, as everything is that was just written
+                    os.fsync(file)
+                    self._within(folder, lambda: self._replace(temporary, target))
+                    _sync(folder)
+                except BaseException:
+                    _remove(temporary)
+                    raise
+        finally:
+            os.close(file)
+        return True
+
     def put_stream(self, key: str, parts: Iterable[bytes]) -> int:
         def fill(file: int) -> int:
             size = 0

@@ -49,8 +49,9 @@ def push_tree(
     progress: Progress | None = None,
     stat_cache: StatCache | None = None,
     dereference: bool = False,
+    staged: bool = False,
 ) -> Pushed:
-    """Store a directory, or one file as a tree of that file."""
+    """Store a directory, or one file as a tree of that file. What is `staged` nobody else has or will write to."""
     progress = progress or SilentProgress()
     scanned = scan(source, dereference=dereference, skip=_own_folders(store, settings))
     size = scanned.size
@@ -59,7 +60,7 @@ def push_tree(
         memory = (stat_cache or StatCache(settings.cache_dir, store.url)).of(scanned)
     progress.start(f"push {source}", len(scanned.files), size)
     try:
-        return _Push(store, scanned, memory, progress, settings.transfer_threads, dereference).run()
+        return _Push(store, scanned, memory, progress, settings.transfer_threads, dereference, staged).run()
     finally:
         progress.finish()
 
@@ -102,7 +103,9 @@ class _Push:
         progress: Progress,
         threads: int,
         dereference: bool,
+        staged: bool,
     ) -> None:
+        self._staged = staged
         self._store = store
         self._scan = scanned
         self._memory = memory
@@ -183,6 +186,10 @@ class _Push:
         key = blob_key(digest)
         if is_whole(self._store, key, stamp.size):
             self._outcome.reused.add(key)
+            self._progress.advance(1, stamp.size)
+            return digest
+        if self._staged and self._store.adopt(key, self._scan.root / stamp.path):
+            self._outcome.written[key] = stamp.size
             self._progress.advance(1, stamp.size)
             return digest
         with closing(self._files.pieces(stamp, digest, lambda size: self._progress.advance(0, size))) as pieces:

@@ -14,6 +14,7 @@ from raykqi.domain.data import Data, Named
 from raykqi.domain.ids import SystemClock
 from raykqi.domain.transfer import FileEntry, FilePage, FileUrl, FileUrlPage, PieceUrl, PieceUrls, PieceWanted
 from raykqi.errors import Conflict, DataGone, InvalidQuery
+from raykqi.storage.filesystem import TEMPORARY
 from raykqi.workspace.inside import Inside
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ PIECE_MOST = 5 << 30  # what servers take in one request
 class TransferVerbs(Inside):
     @property
     def staging_folder(self) -> Path:
-        """Where on this machine what is sent to this workspace may take shape."""
-        return self._settings.cache_dir / "staging"
+        """Where on this machine what is sent to this workspace may take shape: by the store, if it is here."""
+        return self._store.local_path(f"{TEMPORARY}staging") or self._settings.cache_dir / "staging"
 
     def tree(self, data: Named) -> Tree:
         """The listing of the data, if it has content and was not given up."""

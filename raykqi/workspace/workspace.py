@@ -123,6 +123,10 @@ class Workspace(AccessVerbs, LineageVerbs, PlanVerbs, LogVerbs, TransferVerbs, N
         checked, given = parse_tags(wanted), self._inputs(inputs)
         return self._upload(progress).push(path, checked, given, dereference=dereference)
 
+    def push_staged(self, folder: Path, tags: Iterable[str] = (), *, inputs: Mapping[str, Named] | None = None) -> Data:
+        """The same for a folder below `staging_folder` that nobody will write to again: its files may not be copied."""
+        return self._upload(None).push(folder, parse_tags(tags), self._inputs(inputs), staged=True)
+
     def import_(self, url: str, tags: Iterable[str] = (), *, progress: Progress | None = None) -> Data:
         """Take in objects that lie elsewhere, by reference: they are read once to hash them, not copied."""
         return self._upload(progress).import_(url, parse_tags(tags))

@@ -206,7 +206,7 @@ def _push_whole(asked: Asked, body: bytes, boundary: bytes, query: UploadQuery) 
 
 def _push(workspace: Workspace, tree: StagedTree, draft: UploadDraft) -> Data:
     tags = (*draft.tags, f"name:{draft.name}") if draft.name else draft.tags
-    return workspace.push(tree.folder, tags, inputs=draft.inputs)
+    return workspace.push_staged(tree.folder, tags, inputs=draft.inputs)
 
 
 def _created(asked: Asked, data: Data) -> Data:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -297,3 +299,21 @@ def at_once(act: Callable[[int], None]) -> list[Exception | None]:
 
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(attempt, range(THREADS)))
+
+
+def test_a_file_that_is_adopted_is_the_object_and_what_is_shared_is_not_touched(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "own").write_bytes(DIGITS)
+    (tmp_path / "shared").write_bytes(DIGITS)
+    os.link(tmp_path / "shared", tmp_path / "again")
+    os.utime(tmp_path / "own", (1, 1))
+
+    adopted = store.adopt("blobs/own", tmp_path / "own")
+
+    assert adopted == (store.local_path("a") is not None)
+    assert not store.adopt("blobs/shared", tmp_path / "shared")
+    assert [found.key for found in store.list("")] == ["blobs/own"] * adopted
+    if adopted:
+        (tmp_path / "own").unlink()
+        assert store.get("blobs/own") == DIGITS
+        assert abs(store.info("blobs/own").modified - time.time()) < 60
+        assert not store.sweep_leftovers()

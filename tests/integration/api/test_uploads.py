@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import socket
 import tarfile
 import threading
@@ -79,6 +80,32 @@ def test_a_tar_becomes_data_that_is_the_folder(server: Served, ken: httpx.Client
     assert (tmp_path / "out/bin").stat().st_mode & 0o777 == 0o750
     assert (tmp_path / "out/bin/again").readlink() == Path("run")
     assert server.staged == []
+
+
+def test_a_large_file_is_not_copied_when_it_lies_by_the_store(server: Served, ken: httpx.Client) -> None:
+    content = bytes(range(256)) * (80 * 1024)
+    body = tar(member("big", content, mode=0o600), member("same", kind=tarfile.LNKTYPE, to="big"))
+
+    answers = [ken.post("/data", content=body, headers=TAR) for _ in range(2)]
+    alone = ken.post("/data", content=tar(member("big", content[::-1], mode=0o600)), headers=TAR)
+
+    for answer, expected in ((answers[0], content), (answers[1], content), (alone, content[::-1])):
+        assert answer.status_code == 201, answer.text
+        entry = server.workspace.ls(answer.json()["id"])[0]
+        assert entry.mode == 0o600
+        assert b"".join(server.workspace.cat(answer.json()["id"], "big")) == expected
+        place = server.workspace._store.local_path(entry.object)
+        assert place is not None
+        assert place.stat().st_nlink == 1
+        assert place.stat().st_mode & 0o777 == 0o666 & ~_umask()
+    assert server.staged == []
+    assert server.workspace.fsck(deep=True).problems == ()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def test_a_form_becomes_data(server: Served, ken: httpx.Client) -> None:
