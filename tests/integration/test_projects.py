@@ -83,6 +83,31 @@ def test_lists_and_counts_hold_what_is_of_the_project(two: Two) -> None:
     assert two.own.matches(two.data.id) == [(two.plan.id, "data")]
 
 
+def test_the_other_project_sees_its_own_in_the_same_ways(two: Two) -> None:
+    other = two.other
+
+    assert [(tag.key, tag.value) for tag in other.tags()] == [("secret", "yes"), ("type", "model"), ("type", "photos")]
+    assert [plan.id for plan in other.plans(name="train")] == [two.foreign_plan.id]
+    assert [plan.id for plan in other.plan_graph().plans] == [two.foreign_plan.id]
+    assert [plan.id for plan in other.plan_graph("train").plans] == [two.foreign_plan.id]
+    assert other.matches(two.foreign.id) == [(two.foreign_plan.id, "data")]
+    assert other.why("train", two.foreign.id).is_match
+    assert [run.id for run in other.runs(plan="train", input=two.foreign.id)] == [two.foreign_run.id]
+    assert other.statuses(two.foreign_run.id) == {two.foreign_run.id: "waiting"}
+    assert (other.resolve(two.foreign.id), other.resolve_run(two.foreign_run.id)) == (
+        two.foreign.id,
+        two.foreign_run.id,
+    )
+    assert other.deactivate("train").id == two.foreign_plan.id
+    assert [change.data for change in other.tag(two.foreign.id, add=["a:1"])] == [two.foreign.id]
+    assert [node.id for node in other.lineage(two.foreign.id, way="up").data] == [two.foreign.id]
+    assert [node.id for node in other.path(two.foreign.id, two.foreign_run.id).runs] == [two.foreign_run.id]
+    assert [node.id for node in other.compare(two.foreign.id, two.foreign_run.id).shared] == [two.foreign.id]
+    assert [run.status for run in other.stop(two.foreign_run.id, fail=True)] == ["failed"]
+    assert other.wait(two.foreign_run.id, timeout=1)[0].id == two.foreign_run.id
+    assert [run.status for run in other.retry(two.foreign_run.id)] == ["deactivated"]
+
+
 def test_a_query_made_by_hand_cannot_ask_for_another_project(two: Two) -> None:
     assert two.own.page(DataQuery(project="lab-2")).items == two.own.page(DataQuery()).items
     assert two.own.count(DataQuery(project="lab-2", tags=(Tag("secret", "yes"),))) == 0

@@ -65,6 +65,12 @@ def test_what_another_project_made_of_it_is_hidden(reader: LineageReader) -> Non
     assert [edge for edge in found.edges if edge.target == TAKER] == [Edge(data_id(4), TAKER, "input", "")]
 
 
+def test_from_a_run_the_same_is_hidden(reader: LineageReader) -> None:
+    found = reader.around(run_id(3), way="up")
+
+    assert (data(found), runs(found), found.stubs) == ([], [3], (Stub(BASE, "data"),))
+
+
 def test_siblings_of_another_project_are_stubs_and_have_none_of_their_own(reader: LineageReader) -> None:
     found = reader.around(data_id(4), way="both", siblings=True)
 
