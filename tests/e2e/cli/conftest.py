@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cli.main import main
+from raykqi.opening import create_workspace, open_parts
+from raykqi.settings import Settings
+from raykqi.workspace import Workspace
 from tests.architecture.source import ROOT
 
 if TYPE_CHECKING:
@@ -113,11 +116,44 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     return CommandLine(tmp_path, monkeypatch)
 
 
+# What must look the same at a server.
+OVER_HTTP = ("test_cli_data", "test_cli_lineage", "test_cli_plan")
+# What looks into the folder of the workspace, names it, or stores links that no server takes.
+ONLY_HERE = (
+    "test_a_format_is_the_same_text_as_in_python",
+    "test_every_format_can_be_printed",
+    "test_links_out_of_the_data_are_written_only_when_allowed",
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cli" in metafunc.fixturenames:
+        module = metafunc.module.__name__.rpartition(".")[2]
+        http = ["http"] if module in OVER_HTTP and metafunc.function.__name__ not in ONLY_HERE else []
+        metafunc.parametrize("cli", ["here", *http], indirect=True)
+
+
 @pytest.fixture
-def cli(bare: CommandLine) -> CommandLine:
-    """With an empty workspace."""
-    bare.ok("init")
-    return bare
+def cli(
+    request: pytest.FixtureRequest, bare: CommandLine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CommandLine]:
+    """With an empty workspace: in the folder, or at a server whose address and token are in the environment."""
+    if request.param == "here":
+        bare.ok("init")
+        yield bare
+        return
+    from tests.integration.over_http import serving_http
+
+    folder = tmp_path_factory.mktemp("server")
+    settings = Settings(user="server", cache_dir=folder / "cache")
+    create_workspace(str(folder / "store"), settings)
+    with Workspace(open_parts(str(folder / "store"), settings), settings) as workspace:
+        workspace.add_user("lena", is_admin=True)
+        _, token = workspace.issue_token("tests", user="lena")
+        with serving_http(workspace) as url, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAYKQI_URL", url)
+            patch.setenv("RAYKQI_TOKEN", token)
+            yield bare
 
 
 @pytest.fixture(scope="package")
