@@ -198,6 +198,21 @@ def test_secrets_are_in_nothing_that_is_written(plain_bench: Bench, caplog: pyte
         assert secret.encode() not in written
 
 
+def test_hashes_and_keys_of_requests_are_not_told(plain_bench: Bench) -> None:
+    ws = plain_bench.ws
+    with listening() as hook:
+        plain_bench.serve(hooks=hooks(hook.url("/ci")))
+        ws.add_user("hana", password="eight horses, one battery")
+        ws.issue_token("ci", user="hana")
+        ws.once(key="k-1", fingerprint="f").create_project("lab")
+        ws.set_member("hana", "viewer", project="lab")
+        came = hook.until(lambda came: any(each.body["action"] == "member.set" for each in came))
+
+    assert [each.body["action"] for each in came] == ["user.added", "token.issued", "project.made", "member.set"]
+    assert [each.body["event"].get("password", "") for each in came] == [""] * 4
+    assert [each.body["event"].get("digest", "") for each in came] == [""] * 4
+
+
 def test_how_far_it_has_come_is_kept_with_the_workspace(plain_bench: Bench) -> None:
     bench = plain_bench
     with listening() as hook:
