@@ -266,6 +266,12 @@ def test_what_others_made_of_it_does_not_keep_data_from_being_removed(two: Two) 
 
     assert two.other.remove(base.id, "no longer needed") == [base.id]
 
+    base = two.own.push(two.source, ["for:others"])
+    reader = two.own.acting(user="jiro", project="lab-2", readable=frozenset({"default"}))
+    reader.push(two.source, inputs={"base": base.id})
+
+    assert two.own.remove(base.id, "no longer needed") == [base.id]
+
 
 def test_the_index_of_two_projects_equals_the_journal(two: Two) -> None:
     two.own.push(two.source, inputs={"photos": two.foreign.id})

@@ -19,7 +19,7 @@ from raykqi.catalog.queries import (
     resolve_run,
 )
 from raykqi.catalog.reasons import plan_flow
-from raykqi.catalog.run_facts import plans_with
+from raykqi.catalog.run_facts import load_run_facts, plans_with
 from raykqi.catalog.run_queries import count_runs, find_runs, get_runs, statuses_of
 from raykqi.domain.data import DataQuery
 from raykqi.domain.events import NewData, PlanApplied, RunCreated, RunInput
@@ -122,3 +122,11 @@ def test_what_may_be_taken_and_what_comes_of_it(two: Index) -> None:
 def test_by_its_id_nothing_of_another_project_is_there(two: Index, ask: Callable[[Index], object]) -> None:
     with pytest.raises(UnknownId):
         ask(two)
+
+
+def test_who_took_what_a_run_made_is_known_of_its_project(index: Index) -> None:
+    fold(index, [recorded(1, [1]), recorded(2, [2], [1], project="lab-2"), recorded(3, [3], [1])])
+
+    (facts,) = load_run_facts(index, [run_id(1)], with_outputs=[], with_users=[run_id(1)]).values()
+
+    assert facts.users == {run_id(3)}
