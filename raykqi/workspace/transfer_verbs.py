@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode, urlsafe_b64encode
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -24,11 +25,28 @@ if TYPE_CHECKING:
     from raykqi.storage.trees import Tree
     from raykqi.storage.uploads import Uploads
 
-__all__ = ["TransferVerbs"]
+__all__ = ["TransferVerbs", "check_patterns"]
 
 MOST_FILES = 10_000
 MOST_URLS = 1_000
 PIECE_MOST = 5 << 30  # what servers take in one request
+MOST_PATTERNS = 100
+PATTERN_CHARS = 1_000
+MOST_STARS = 4  # each multiplies the time that a path which does not match can take
+_STARS = re.compile(r"\*+")
+
+
+def check_patterns(patterns: Sequence[str]) -> tuple[str, ...]:
+    """Patterns of strangers, if looking for them cannot take long."""
+    if len(patterns) > MOST_PATTERNS:
+        raise InvalidQuery(f"{len(patterns)} patterns are too many", hint=f"Give up to {MOST_PATTERNS}.")
+    for pattern in patterns:
+        if len(pattern) > PATTERN_CHARS or len(_STARS.findall(pattern)) > MOST_STARS:
+            raise InvalidQuery(
+                f"the pattern {pattern[:60]!r} is too long, or has too many stars",
+                hint=f"Up to {PATTERN_CHARS} characters and {MOST_STARS} stars each; several patterns say more.",
+            )
+    return tuple(patterns)
 
 
 class TransferVerbs(Inside):
@@ -74,14 +92,14 @@ class TransferVerbs(Inside):
 
     def file_page(self, data: Named, patterns: Iterable[str] = (), *, limit: int = 1_000, cursor: str = "") -> FilePage:
         """A page of the listing, in the order of the paths."""
-        entries, next_cursor = _page(self.content(data)[1], tuple(patterns), limit, MOST_FILES, cursor)
+        entries, next_cursor = _page(self.content(data)[1], check_patterns(tuple(patterns)), limit, MOST_FILES, cursor)
         return FilePage(tuple(map(FileEntry.of, entries)), next_cursor)
 
     def file_urls(
         self, data: Named, patterns: Iterable[str] = (), *, seconds: float, limit: int = MOST_URLS, cursor: str = ""
     ) -> FileUrlPage:
         """Where a client may fetch the files of a page by itself; neighbours in a pack share a URL."""
-        entries, next_cursor = _page(self.content(data)[1], tuple(patterns), limit, MOST_URLS, cursor)
+        entries, next_cursor = _page(self.content(data)[1], check_patterns(tuple(patterns)), limit, MOST_URLS, cursor)
         items: list[FileUrl] = []
         for group in _neighbours([entry for entry in entries if entry.kind == "file"]):
             items += self._signed(group, seconds)

@@ -17,6 +17,7 @@ from raykqi.errors import ObjectMissing
 from raykqi.storage.open_file import find_file
 from raykqi.storage.tree_memory import forget_trees
 from raykqi.workspace import Workspace
+from raykqi.workspace.transfer_verbs import check_patterns
 from serve_api.asking import Asked
 from serve_api.bytes.archive import Format, archive, media_type
 from serve_api.bytes.contents import file_range, with_contents
@@ -86,7 +87,8 @@ async def read_file(asked: Asked, id: Named, path: str) -> Response:  # noqa: A0
 async def read_archive(asked: Asked, id: Named, query: ArchiveQuery) -> Response:  # noqa: A002
     """All of a data, or what of it matches the patterns, as one archive"""
     data, tree = await asked.in_thread(lambda: asked.workspace.content(id))
-    entries = await asked.in_thread(lambda: tree.glob(query.pattern)) if query.pattern else tree
+    patterns = check_patterns(query.pattern)
+    entries = await asked.in_thread(lambda: tree.glob(patterns)) if patterns else tree
     name = f"{data.name or data.id}.{query.format}".replace("/", "_")
     headers = {
         "Cache-Control": "private, no-cache",

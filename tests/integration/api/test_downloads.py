@@ -79,6 +79,12 @@ def test_a_listing_comes_in_pages(rui: httpx.Client, data: str) -> None:
     assert rui.get(f"/data/{data}/files?limit=0").status_code == 400
 
 
+@pytest.mark.parametrize("query", ["pattern=" + "a*" * 5, "pattern=" + "a" * 1_001, "&".join(["pattern=a"] * 101)])
+def test_patterns_that_could_take_long_are_refused(rui: httpx.Client, data: str, query: str) -> None:
+    for place in ("files", "urls", "archive"):
+        assert rui.get(f"/data/{data}/{place}?{query}").status_code == 400
+
+
 def test_a_file_comes_with_its_hash_and_its_name(rui: httpx.Client, data: str) -> None:
     answer = rui.get(f"/data/{data}/files/写真/紅葉 1枚目.txt")
 
