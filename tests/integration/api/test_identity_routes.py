@@ -155,10 +155,15 @@ def test_one_makes_and_ends_own_tokens_alone(server: Served, aoi: httpx.Client, 
 
 
 def test_a_limited_token_does_not_lead_to_more(server: Served) -> None:
+    other, _ = server.workspace.issue_token("other", user="aoi")
     for limits in ({"role": "admin"}, {"project": "lab"}):
         with client(server, "aoi", **limits) as own:
+            assert own.delete(f"/tokens/{other.id}").status_code == 403
             assert own.post("/tokens", json={"name": "more"}).status_code == 403
             assert own.put("/me/password", json={"old": PASSWORD, "new": "nine horses, two"}).status_code == 403
+            token = own.get("/me").json()["token"]
+            assert own.delete(f"/tokens/{token}").status_code == 200
+            assert own.get("/me").status_code == 401
     with client(server, "mika", role="admin") as limited:
         assert limited.get("/users").status_code == 403
         assert limited.get("/projects/lab").status_code == 200

@@ -29,7 +29,7 @@ OWN, FOREIGN = "lab", "other"
 # Tested one by one: they take away what the others ask with, or ask for a password besides.
 ONE_BY_ONE = {"sign_in", "sign_out", "remove_project", "change_password"}
 # What a route refuses by itself: to limited tokens and to runs.
-BY_ITSELF = {("issue_token", "narrowed"), ("issue_token", "run"), ("revoke_token", "run")}
+BY_ITSELF = {("issue_token", "narrowed"), ("issue_token", "run"), ("revoke_token", "narrowed"), ("revoke_token", "run")}
 PLAN = "name: waits\ncommand: [sleep, '600']\ninputs:\n- path: /in\n  tags: [for:waits]\n"
 
 
