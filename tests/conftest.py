@@ -18,7 +18,8 @@ hypothesis.settings.load_profile("raykqi")
 
 
 # One Ray after another: two of them beside each other would take the cores from what they run.
-WITH_RAY = ("integration/cluster/", "integration/chaos/", "e2e/cli/test_cli_up.py", "e2e/test_quickstart.py")
+WITH_RAY = ("integration/cluster/", "integration/chaos/", "e2e/cli/test_cli_up", "e2e/cli/test_cli_team.py")
+WITH_RAY += ("e2e/test_quickstart.py",)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
