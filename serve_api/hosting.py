@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import ray
 from ray import serve
-from ray.serve.context import _get_global_client
+from ray.exceptions import GetTimeoutError, RayActorError
+from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
+from ray.serve.context import _get_global_client, _set_global_client
 from ray.serve.schema import ServeDeploySchema
 
 from raykqi.errors import Conflict, ServerUnavailable
@@ -27,10 +32,22 @@ class Hosted:
 
     def close(self) -> None:
         """Serve goes too, if it was brought up for this."""
-        if self._is_first:
-            self._client.shutdown(ENDING)
-        else:
+        if not self._is_first:
             self._client.delete_apps([NAME], blocking=False)
+            return
+        with suppress(RayActorError, GetTimeoutError):
+            # Serve's own `shutdown` waits in the actor for its end, of which Ray then complains on this terminal.
+            ray.get(self._client._controller.graceful_shutdown.remote(wait=False), timeout=ENDING)
+            _wait_until(_is_gone, ENDING)
+
+
+def _is_gone() -> bool:
+    try:
+        ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
+    except ValueError:
+        _set_global_client(None)  # type: ignore[no-untyped-call]
+        return True
+    return False
 
 
 def host_api(
@@ -41,16 +58,20 @@ def host_api(
     port: int,
     replicas: int,
     hosts: tuple[str, ...],
-    has_plain_proxy: bool,
+    is_cluster: bool,
     certificate: tuple[str, str] | None = None,
     dashboard: str = "",
 ) -> Hosted:
-    """The API alone on a machine. `certificate` are the files of a certificate and of its key."""
+    """`certificate` are the files of a certificate and of its key.
+
+    Unless it `is_cluster`, replicas refuse whoever does not ask from this machine, as its quick proxy does; the
+    plain one hands on the address of who asked it, and replicas have none of their own.
+    """
     arguments = ApiArguments(
         workspace,
         user,
         hosts=hosts,
-        is_cluster=has_plain_proxy,  # then replicas have no address of their own that others could reach
+        is_cluster=is_cluster,
         is_secure=certificate is not None,
         dashboard=dashboard,
     )
@@ -82,14 +103,22 @@ def deploy(config: dict[str, Any], certificate: tuple[str, str] | None = None) -
 
 
 def _wait(client: Any) -> None:
-    deadline = time.monotonic() + STARTING
-    pause = threading.Event()
-    while time.monotonic() < deadline:
+    def is_up() -> bool:
         found = serve.status().applications.get(NAME)
-        if found and found.status == "RUNNING":
-            client.wait_for_proxies_serving(wait_for_applications_running=True)
-            return
         if found and found.status in ("DEPLOY_FAILED", "UNHEALTHY"):
             raise ServerUnavailable(f"the API does not come up: {found.message}", hint="--no-api goes on without it.")
+        return found is not None and found.status == "RUNNING"
+
+    if not _wait_until(is_up, STARTING):
+        raise ServerUnavailable(f"the API did not come up within {STARTING:g} s", hint="--no-api goes on without it.")
+    client.wait_for_proxies_serving(wait_for_applications_running=True)
+
+
+def _wait_until(happened: Callable[[], bool], within: float) -> bool:
+    deadline = time.monotonic() + within
+    pause = threading.Event()
+    while not happened():
+        if time.monotonic() >= deadline:
+            return False
         pause.wait(LOOK)
-    raise ServerUnavailable(f"the API did not come up within {STARTING:g} s", hint="--no-api goes on without it.")
+    return True

@@ -168,7 +168,7 @@ def open_hosting(
             port=port,
             replicas=place.replicas,
             hosts=place.names,
-            has_plain_proxy=not is_fast,
+            is_cluster=not (ray.is_own and is_fast),
             certificate=(str(place.certificate), str(place.key)) if place.certificate else None,
             dashboard=ray.dashboard,
         )

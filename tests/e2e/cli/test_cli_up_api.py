@@ -6,16 +6,19 @@ import json
 import os
 import signal
 import socket
+import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.cli.conftest import CommandLine
+from tests.e2e.cli.conftest import CommandLine, Served
 from tests.e2e.cli.program import Program, still_there
-from tests.e2e.cli.test_cli_run import apply, run_of
+from tests.e2e.cli.test_cli_run import UNTIL_STOPPED, apply, run_of
 
 DATA = "/api/v1/projects/default/data"
 SOON = 20.0  # "within seconds", on a machine that is busy
@@ -24,6 +27,36 @@ SOON = 20.0  # "within seconds", on a machine that is busy
 @pytest.fixture
 def home(tmp_path: Path) -> dict[str, str]:
     return {"HOME": str(tmp_path / "home"), "RAYKQI_USER": "lena", "XDG_STATE_HOME": str(tmp_path / "state")}
+
+
+class Told:
+    """What hooks are told."""
+
+    def __init__(self) -> None:
+        self.statuses: list[str] = []
+        heard = self.statuses
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["status"])
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    made = Told()
+    with made.server:
+        thread = threading.Thread(target=made.server.serve_forever)
+        thread.start()
+        yield made
+        made.server.shutdown()
+        thread.join()
 
 
 def get(url: str, token: str) -> Any:
@@ -114,3 +147,36 @@ def status(url: str, token: str) -> int:
     except urllib.error.HTTPError as error:
         return error.code
     return 200
+
+
+def test_one_that_joined_a_ray_takes_the_api_away_and_leaves_runs_going(
+    served: Served, cli: CommandLine, home: dict[str, str], told: Told
+) -> None:
+    joining = home | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": served.facts["token"]}
+    address = served.facts["ray"]
+    apply(cli, "endless", UNTIL_STOPPED)
+    run = run_of(cli, "endless")
+    with Program(cli.folder, "up", "--address", address, "--port", "0", env=joining) as up:
+        up.until(lambda line: line.startswith("Runs plans now"))
+        url, token = next(line.split()[1] for line in up.lines if line.startswith("api ")).split("/?token=")
+        up.until(lambda line: run[:18] in line and "started" in line)
+        assert status(f"{url}{DATA}", token) == 200
+
+        assert up.end(signal.SIGINT, within=SOON) == 0
+        assert up.lines[-1] == "1 run goes on without us."
+
+    assert cli.ok("run", "show", run, "--json").json["status"] == "running"
+    with pytest.raises(urllib.error.URLError):
+        get(f"{url}/healthz", token)
+    hooks = cli.write("hooks.yaml", json.dumps({"after": [told.url]}))
+    detach = ("up", "--address", address, "--detach", "--hooks", hooks, "--json")
+    with Program(cli.folder, *detach, env=joining) as detaching:
+        assert detaching.process.wait(60) == 0, detaching.errors.read_text()
+    cli("run", "stop", run)
+    with Program(cli.folder, "run", "wait", run, "--timeout", "60s") as waiting:
+        assert waiting.process.wait(90) == 0
+    with Program(cli.folder, "up", "--address", address, "--stop", env=joining) as stopping:
+        assert stopping.process.wait(60) == 0, stopping.errors.read_text()
+    shown = cli.ok("run", "show", run, "--json").json
+    assert (shown["status"], shown["attempt"]) == ("done", 1)
+    assert "done" in told.statuses
