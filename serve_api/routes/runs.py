@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 import msgspec
+from starlette.responses import RedirectResponse, Response
 
 from raykqi.domain.beat import Beat, BeatFile
 from raykqi.domain.filter_text import by_field
 from raykqi.domain.run import STATUSES, Run, RunPage, RunQuery, RunStatus
 from raykqi.domain.text import check_text
+from raykqi.errors import NotFound
 from serve_api.asking import Asked
+from serve_api.dashboard import page_of
 from serve_api.routes.data import ID, Limit
 from serve_api.routing import PROJECT, Routes
 
@@ -125,11 +128,22 @@ def files_of_run(asked: Asked, run: str) -> list[BeatFile]:
     return asked.workspace.files(run)
 
 
+@routes.get("/runs/{run}/dashboard", needs="viewer", answer=None, status=303)
+def dashboard_of_run(asked: Asked, run: str) -> Response:
+    """To the page of a run in Ray's own dashboard"""
+    found = asked.workspace.run(run)
+    dashboard = asked.api.options.dashboard
+    if not dashboard:
+        raise NotFound(
+            "this server knows of no dashboard of Ray", hint="`raykqi up` brings one, unless told otherwise."
+        )
+    return RedirectResponse(page_of(dashboard, found), 303)
+
+
 def links_of(asked: Asked, run: Run) -> dict[str, str]:
     base = f"/api/v1/projects/{run.project}/runs/{run.id}"
     links = {"self": base, "log": f"{base}/log", "lineage": f"/api/v1/projects/{run.project}/lineage/{run.id}"}
-    dashboard = asked.api.options.dashboard.rstrip("/")
-    return links | ({"dashboard": f"{dashboard}/#/actors"} if dashboard and run.attempt else {})
+    return links | ({"dashboard": f"{base}/dashboard"} if asked.api.options.dashboard and run.attempt else {})
 
 
 def _query(asked: Asked, wanted: RunsWanted, order: str) -> RunQuery:

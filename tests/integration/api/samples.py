@@ -68,6 +68,7 @@ SAMPLES: dict[str, Sample] = {
     "show_run": _OF_RUN,
     "beat_of_run": _OF_RUN,
     "files_of_run": _OF_RUN,
+    "dashboard_of_run": _OF_RUN,
     # streams
     "events": Sample(query="after=x"),
     "log_of_run": _OF_RUN,

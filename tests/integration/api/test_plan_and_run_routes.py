@@ -224,6 +224,9 @@ def test_runs_are_listed_counted_shown_and_removed(server: Served, ken: httpx.Cl
     assert ken.get(f"/runs?input={data[0].id}").json()["items"][0]["plan"] == run["plan"]
     shown = ken.get(f"/runs/{run['id']}").json()
     assert shown["links"]["log"] == f"/api/v1/projects/default/runs/{run['id']}/log"
+    assert "dashboard" not in shown["links"]  # it has not begun
+    page = ken.get(f"/runs/{run['id']}/dashboard")
+    assert (page.status_code, page.headers["location"]) == (303, "http://127.0.0.1:8265/#/actors")
     assert ken.get(f"/runs/{run['id']}/beat").json() is None
     assert ken.get(f"/runs/{run['id']}/files").json() == []
     assert error_of(ken.get(f"/runs/{run['id']}/log")) == (409, "Conflict")
