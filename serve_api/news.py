@@ -144,10 +144,10 @@ def message_of(commit: Commit) -> Message:
 
 
 async def follow(
-    listener: Listener, earlier: AsyncIterator[tuple[int, bytes]], heartbeat: float
+    listener: Listener, earlier: AsyncIterator[tuple[int, bytes]], heartbeat: float, *, after: int = 0
 ) -> AsyncIterator[bytes | None]:
-    """What was committed before and what is from now on, in order, each once. None is a sign of life."""
-    last = 0
+    """What was committed since entry `after` and what is from now on, in order, each once. None: a sign of life."""
+    last = after
     async for seq, message in earlier:
         last = seq
         yield message

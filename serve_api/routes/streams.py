@@ -102,15 +102,15 @@ async def _while_allowed(asked: Asked, messages: AsyncIterator[bytes | None]) ->
 async def _events(asked: Asked, after: int | None) -> AsyncIterator[bytes | None]:
     api = asked.api
     with api.news.listening(Listener(project=asked.project)) as listener:
-        yield None  # so that whoever asked knows that it listens from now on
         start = api.workspace.seq if after is None else after
+        yield None  # so that whoever asked knows that it listens from now on
 
         async def earlier() -> AsyncIterator[tuple[int, bytes]]:
             if start < api.workspace.seq:
                 async for commit in _pieces(asked, asked.workspace.commits(start)):
                     yield commit.seq, message_of(commit)
 
-        async for message in follow(listener, earlier(), api.options.heartbeat):
+        async for message in follow(listener, earlier(), api.options.heartbeat, after=start):
             yield message
 
 

@@ -138,7 +138,7 @@ def test_a_browser_brings_its_token_once_and_keeps_it_as_a_cookie(server: Served
         assert (first.status_code, first.headers["location"]) == (303, "/docs?x=1")
         cookie = first.headers["set-cookie"]
         assert "HttpOnly" in cookie
-        assert "SameSite=Lax" in cookie
+        assert "SameSite=Strict" in cookie
 
         assert browser.get("/api/v1/projects/default/data").status_code == 200
 

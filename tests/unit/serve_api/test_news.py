@@ -33,6 +33,19 @@ def test_what_was_read_before_is_not_told_again() -> None:
     assert heard(listener, 1, 2, 3, count=4) == [b"1", b"2", b"3", b"4"]
 
 
+def test_what_a_listener_has_seen_before_it_came_is_not_told_again() -> None:
+    listener = Listener(project="default")
+    listener.tell(7, b"7")
+    listener.tell(8, b"8")
+
+    async def first() -> bytes | None:
+        async for message in follow(listener, earlier(), heartbeat=5.0, after=7):
+            return message
+        raise AssertionError
+
+    assert asyncio.run(first()) == b"8"
+
+
 def test_silence_is_broken_by_signs_of_life() -> None:
     async def first() -> bytes | None:
         async for message in follow(Listener(project="default"), earlier(), heartbeat=0.01):
