@@ -46,6 +46,7 @@ class IndexKeeper:
         self._store = store
         self.journal = journal
         self._position: Position | None = None
+        self._latest: Position | None = None
         self._ports: Ports | None = None  # of all plans, as of the last transaction
         self.others = 0  # how often something of other processes was found
         self._times_begun = 0
@@ -55,6 +56,11 @@ class IndexKeeper:
     def position(self) -> Position:
         # Remembered only under `writing`: a reader that was overtaken must not put an old one back.
         return self._position or self.index.position()
+
+    @property
+    def latest(self) -> Position:
+        """The same without waiting: while the index is made anew, how far it was before."""
+        return self._position or self._latest or self.position
 
     def catch_up(self) -> bool:
         """Apply what other processes have written since; whether there was anything."""
@@ -122,7 +128,7 @@ class IndexKeeper:
             except BaseException:
                 self._position = self._ports = None
                 raise
-            self._position = advance.position
+            self._position = self._latest = advance.position
             self._ports = advance.memory.ports if derived else None
 
     def _memory(self, connection: Connection, position: Position, derived: bool) -> Memory:

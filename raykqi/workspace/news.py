@@ -48,12 +48,12 @@ class NewsVerbs(Inside):
     @property
     def seq(self) -> int:
         """The entry of the journal up to which is known here what was done."""
-        return self._keeper.position.seq
+        return self._keeper.latest.seq
 
     @property
     def deeds(self) -> int:
         """How often anything was done by which somebody's rights may have changed, as far as is known here."""
-        return self._keeper.position.deeds
+        return self._keeper.latest.deeds
 
     def refresh(self) -> int:
         """Learn what was committed, also by a commit that is under way; the entry up to which that is."""

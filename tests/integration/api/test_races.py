@@ -115,3 +115,18 @@ def test_a_server_without_storage_is_not_ready(tmp_path_factory: pytest.TempPath
 
     assert response.status_code == 503
     assert str(folder) not in response.text
+
+
+def test_requests_are_answered_while_the_index_is_made_anew(server: Served, ken: httpx.Client) -> None:
+    data = server.workspace.push(__file__)
+    with server.client("mika") as mika, ThreadPoolExecutor(4) as threads:
+        mika.base_url = httpx.URL(server.url)
+        rebuilt = threads.submit(lambda: [mika.post("/api/v1/upkeep/rebuild", json={}) for _ in range(5)])
+        answers = []
+        while not rebuilt.done():
+            answers.append(ken.get(f"/data/{data.id}"))
+            answers.append(ken.get("/data"))
+
+    assert {answer.status_code for answer in rebuilt.result()} == {200}
+    assert {answer.status_code for answer in answers} == {200}
+    assert min(int(answer.headers["raykqi-seq"]) for answer in answers) >= 1
