@@ -58,7 +58,7 @@ class Session:
         named = self._named()
         if is_server(named) or self.profile:
             raise Conflict(
-                f"{named or f'profile {self.profile}'} is a server, and this needs the store itself",
+                f"{_shown(named) if named else f'profile {self.profile}'} is a server, and this needs the store itself",
                 hint="Do it on a machine that reaches the store: --workspace FOLDER or s3://bucket/prefix.",
             )
         return raykqi.open(named, project=self.project)
@@ -70,7 +70,7 @@ class Session:
         where = url or self.workspace or Settings.from_env().workspace or DEFAULT_URL
         if is_server(where):
             raise Conflict(
-                f"no workspace can be made at {where}: a server serves one that is there",
+                f"no workspace can be made at {_shown(where)}: a server serves one that is there",
                 hint="Make it where its store is: raykqi init FOLDER, or raykqi init s3://bucket/prefix.",
             )
         return where
@@ -91,3 +91,8 @@ class Session:
 
 def is_server(text: str | None) -> bool:
     return text is not None and text.lower().startswith(("http://", "https://"))
+
+
+def _shown(url: str) -> str:
+    """Without the token that it may bring along."""
+    return url.partition("?")[0]

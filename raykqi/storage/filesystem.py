@@ -196,6 +196,11 @@ def open_store(url: str, settings: Settings) -> Store:
         return _open_memory(url, rest.strip("/"))
     if protocol == "s3":
         return _open_s3(url, rest, settings)
+    if protocol in ("http", "https"):  # which may bring a token along, so it is not quoted
+        raise InvalidInput(
+            f"an address that begins with {protocol}:// is one of a server, not of a store",
+            hint="Talk with a server by raykqi.connect(url), or raykqi --workspace URL.",
+        )
     raise InvalidInput(
         f"{url!r}: {protocol}:// is not known", hint="Give a path, file:///path, s3://bucket/prefix or memory://name."
     )

@@ -231,10 +231,11 @@ def test_upkeep_is_done_where_the_store_is(admin: CommandLine) -> None:
 
 
 def test_what_needs_the_store_says_where_to_do_it(admin: CommandLine, server: Server) -> None:
-    made = admin("init", server.url)
-    served = admin("-w", server.url, "work")
+    made = admin("init", f"{server.url}/?token={server.root}")
+    served = admin("-w", f"{server.url}/?token={server.root}", "work")
 
     assert (made.code, served.code) == (4, 4)
+    assert server.root not in made.err + served.err
     assert "a server serves one that is there" in made.err
     assert "--workspace FOLDER or s3://bucket/prefix" in served.err
 
