@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raykqi.errors import InvalidInput
-from raykqi.settings import Settings
+from raykqi.settings import ServerSettings, Settings
 
 
 def test_without_any_variable_defaults_hold() -> None:
@@ -80,3 +80,15 @@ def test_a_value_that_makes_no_sense_is_refused(name: str, value: str, message: 
 def test_settings_do_not_change() -> None:
     with pytest.raises(FrozenInstanceError):
         Settings().user = "other"  # type: ignore[misc]
+
+
+def test_a_server_is_named_by_the_environment_and_its_token_shows_nowhere() -> None:
+    env = {"HOME": "/home/lena", "RAYKQI_URL": "https://lab", "RAYKQI_TOKEN": "rkq_secret", "RAYKQI_TIMEOUT": "5"}
+
+    server = ServerSettings.from_env(env | {"RAYKQI_PROJECT": "vision", "XDG_STATE_HOME": "/state"})
+
+    assert (server.url, server.token, server.project, server.timeout) == ("https://lab", "rkq_secret", "vision", 5.0)
+    assert server.profiles == Path("/home/lena/.config/raykqi/profiles.json")
+    assert server.records == Path("/state/raykqi/servers")
+    assert "secret" not in repr(server)
+    assert "secret" not in repr(Settings.from_env(env))

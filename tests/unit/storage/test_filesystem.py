@@ -86,7 +86,7 @@ def test_a_tilde_is_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("s3://bucket/a\0", "holds a NUL character", "Give a URL without it."),
         ("memory://", "'memory://' names no memory store", "Write memory://NAME"),
         ("file://lab", "'file://lab' is not an absolute path", "Write file:///absolute/path"),
-        ("https://lab/?token=x", "https:// is one of a server", "raykqi.connect"),
+        ("https://lab/?token=x", "https:// is one of a server", "Talk with a server by raykqi.connect"),
         ("gs://bucket/lab", "gs:// is not known", "Give a path, file:///path, s3://bucket/prefix or memory://name."),
     ],
 )
