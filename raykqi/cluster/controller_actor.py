@@ -11,9 +11,10 @@ from typing import Any, Protocol
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 
-from raykqi.errors import NotFound
+from raykqi.errors import NotFound, RaykqiError
 
-__all__ = ["CONTROLLER", "ControllerActor", "Server", "find_controller", "start_controller", "stop_controller"]
+__all__ = ["CONTROLLER", "ControllerActor", "Server", "ask_controller", "find_controller", "start_controller"]
+__all__ += ["stop_controller"]
 
 CONTROLLER = "raykqi-controller"
 NAMESPACE = "raykqi"
@@ -55,7 +56,7 @@ def start_controller(
 ) -> Any:
     """The controller of this cluster, made by `factory` ("package.module:name") unless there is one already.
 
-    Comes back when it serves, unless it shall not `wait`; what its making raises is raised here.
+    Comes back when it serves, unless it shall not `wait`; says why it could not be made.
     """
     remote: Any = ray.remote(ControllerActor)
     actor = remote.options(
@@ -70,8 +71,19 @@ def start_controller(
         runtime_env={"env_vars": dict(environment)} if environment else None,
     ).remote(factory, dict(arguments))
     if wait:
-        ray.get(actor.__ray_ready__.remote())
+        try:
+            ray.get(actor.__ray_ready__.remote())
+        except RayActorError as error:
+            last = next((line for line in reversed(str(error).splitlines()) if line.strip()), "")
+            raise RaykqiError(f"{name} could not begin: {last.strip()}", hint="The logs of Ray say more.") from error
     return actor
+
+
+def ask_controller(actor: Any, method: str, *, within: float) -> Any:
+    """What its server answers; None when it does not, in that time."""
+    with suppress(RayActorError, GetTimeoutError):
+        return ray.get(actor.call.remote(method), timeout=within)
+    return None
 
 
 def find_controller(*, name: str = CONTROLLER) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 
 from raykqi.domain.hooks import Hooks
 from raykqi.domain.resources import Resources
-from raykqi.errors import Conflict, InvalidInput, NotFound, RaykqiError, ServerUnavailable
+from raykqi.errors import Conflict, InvalidInput, NotFound, ServerUnavailable
 from raykqi.opening import Parts
 from raykqi.server import take_right
 from raykqi.settings import Settings
@@ -113,12 +113,10 @@ class Hosting:
             )
 
     def _ask(self, within: float) -> int | None:
-        import ray
-        from ray.exceptions import GetTimeoutError, RayActorError
+        from raykqi.cluster.controller_actor import ask_controller
 
-        with suppress(RayActorError, GetTimeoutError):
-            return int(ray.get(self._controller.call.remote("running"), timeout=within))
-        return None
+        answer: int | None = ask_controller(self._controller, "running", within=within)
+        return answer
 
 
 @contextmanager
@@ -160,7 +158,7 @@ def open_hosting(
         )
         name = controller_name(parts.description)
         undo.callback(_end_controller, name, ray.is_own)
-        controller = _begin_controller(name, controller_arguments(parts.store.url, settings.user, limit, hooks))
+        controller = make_controller(name, controller_arguments(parts.store.url, settings.user, limit, hooks))
         api = importlib.import_module(API).host_api(
             parts.store.url,
             settings.user,
@@ -175,16 +173,6 @@ def open_hosting(
         if not ray.is_own:  # one of our own takes everything with it
             undo.callback(api.close)
         yield Hosting(place.url(port), ray.address, ray.dashboard, ray.token, ray.is_own, controller)
-
-
-def _begin_controller(name: str, arguments: Mapping[str, Any]) -> Any:
-    from ray.exceptions import RayActorError
-
-    try:
-        return make_controller(name, arguments)
-    except RayActorError as error:
-        last = next((line for line in reversed(str(error).splitlines()) if line.strip()), "")
-        raise RaykqiError(f"what runs plans could not begin: {last.strip()}", hint="--no-api shows more.") from error
 
 
 def _end_controller(name: str, is_own_ray: bool) -> None:

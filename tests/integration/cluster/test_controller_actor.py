@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayActorError
 
 from raykqi.cluster.controller_actor import find_controller, start_controller, stop_controller
-from raykqi.errors import NotFound
+from raykqi.errors import NotFound, RaykqiError
 from tests.integration.cluster.cluster_lab import until
 
 COUNTER = "tests.integration.cluster.serving_counter:Counter"
@@ -42,5 +42,5 @@ def test_it_is_there_once_comes_back_after_a_kill_and_stays_away_after_a_stop(ra
 
 
 def test_what_keeps_it_from_serving_is_raised_where_it_is_started(ray_here: str) -> None:
-    with pytest.raises(RayError, match="owned by somebody else"):
+    with pytest.raises(RaykqiError, match=r"could not begin: .*owned by somebody else"):
         start_controller("tests.integration.cluster.serving_counter:refuse", {}, name="raykqi-controller-refused")
