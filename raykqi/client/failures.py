@@ -12,7 +12,7 @@ import msgspec
 from raykqi import errors
 from raykqi.errors import AmbiguousId, RaykqiError, ServerError, ServerUnavailable, Unauthenticated, VersionMismatch
 
-__all__ = ["VERSION_HEADER", "Problem", "failure_of", "not_a_server", "unreachable"]
+__all__ = ["VERSION_HEADER", "Problem", "failure_of", "in_between", "not_a_server", "unreachable"]
 
 VERSION_HEADER = "Raykqi-Version"
 PREFIX = "urn:raykqi:error:"
@@ -43,14 +43,19 @@ def failure_of(response: httpx.Response, url: str, own_version: str) -> RaykqiEr
         )
     if problem is None:
         if response.status_code in GATEWAY:
-            return ServerUnavailable(
-                f"the server at {url} is not ready: something before it answers {response.status_code}",
-                hint="Try again in a moment; `raykqi doctor` on its machine tells more.",
-            )
+            return in_between(url, response.status_code)
         if not version:
             return not_a_server(url, f"{response.status_code} {response.reason_phrase}")
         return ServerError(f"the server at {url} answered {response.status_code}", hint="Look into its log.")
     return _error_of(problem, response)
+
+
+def in_between(url: str, status: int) -> ServerUnavailable:
+    """A proxy answers in its place, such as when the process that had the request has died."""
+    return ServerUnavailable(
+        f"the server at {url} is not ready: something before it answers {status}",
+        hint="Try again in a moment; `raykqi doctor` on its machine tells more.",
+    )
 
 
 def not_a_server(url: str, what: str) -> ServerError:

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 import msgspec
 
-from raykqi.client.failures import VERSION_HEADER, failure_of, not_a_server, unreachable
+from raykqi.client.failures import VERSION_HEADER, failure_of, in_between, not_a_server, unreachable
 from raykqi.client.patience import Patience
 from raykqi.client.target import Target
 from raykqi.errors import RaykqiError, ServerError, ServerUnavailable, StorageUnavailable, VersionMismatch
@@ -51,6 +51,7 @@ class Transport:
         self._version = version
         self._seq = 0
         self._has_met = False
+        self._is_ours = False  # from the first answer of a raykqi server on
         self._lock = threading.Lock()
         self._closed = threading.Event()
         headers = {"User-Agent": f"raykqi/{version}", VERSION_HEADER: version}
@@ -204,12 +205,15 @@ class Transport:
         if response.is_success:
             if VERSION_HEADER not in response.headers:
                 raise not_a_server(self.url, f"its answer says no {VERSION_HEADER}")
+            self._is_ours = True
             return
         if response.is_redirect:
             where = response.headers.get("Location", "nowhere")
             raise ServerError(f"{self.url} leads elsewhere: to {where}", hint="Give the address that it leads to.")
         response.read()
         failure = failure_of(response, self.url, self._version)
+        if self._is_ours and response.status_code >= 500 and VERSION_HEADER not in response.headers:
+            raise _Away(in_between(self.url, response.status_code), 0.0)
         if response.status_code in AWAY and not isinstance(failure, StorageUnavailable):
             raise _Away(failure, _seconds(response.headers.get("Retry-After", "")))
         raise failure
