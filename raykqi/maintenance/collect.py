@@ -11,8 +11,8 @@ import time
 from datetime import UTC, datetime
 
 from raykqi.catalog.queries import live_trees
-from raykqi.controller.controller import Controller
 from raykqi.controller.index_keeper import IndexKeeper
+from raykqi.controller.writer import Writer
 from raykqi.domain.events import ObjectsCondemned
 from raykqi.domain.upkeep import Collection
 from raykqi.engine.commands import Collected, Condemn
@@ -28,7 +28,7 @@ CHUNK = 10_000
 
 
 def collect(
-    store: Store, keeper: IndexKeeper, controller: Controller, *, by: str, dry_run: bool, grace_seconds: float
+    store: Store, keeper: IndexKeeper, controller: Writer, *, by: str, dry_run: bool, grace_seconds: float
 ) -> Collection:
     if grace_seconds < 0:
         raise InvalidInput(f"a grace of {grace_seconds} seconds is not possible", hint="Give 0 or more.")
@@ -66,7 +66,7 @@ def _unneeded(store: Store, live: set[str], grace_seconds: float) -> tuple[list[
 
 
 def _condemn(
-    store: Store, keeper: IndexKeeper, controller: Controller, by: str, grace_seconds: float
+    store: Store, keeper: IndexKeeper, controller: Writer, by: str, grace_seconds: float
 ) -> tuple[list[ObjectInfo], list[ObjectInfo]]:
     """Announce and delete chunk by chunk, so that no journal entry grows without bound."""
     with keeper.writing:  # not while another thread makes the index anew
@@ -100,7 +100,7 @@ def _needed_since(store: Store, keeper: IndexKeeper, last_data: int, generation:
     return needed
 
 
-def _end_earlier(store: Store, keeper: IndexKeeper, controller: Controller, by: str) -> None:
+def _end_earlier(store: Store, keeper: IndexKeeper, controller: Writer, by: str) -> None:
     """A collection that was interrupted: what it announced and nothing needs goes now."""
     with keeper.writing:
         rows = keeper.sound(lambda: keeper.index.rows("SELECT generation, object FROM condemned ORDER BY ALL"))
