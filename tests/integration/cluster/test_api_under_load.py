@@ -110,7 +110,7 @@ def check(ws: Workspace, clients: list[Client]) -> None:
     assert set(stored) == set(pushed)
     unchecked = [id_ for client in clients for id_ in client.tagged if not tag_of(stored[id_], "checked")]
     assert unchecked == []
-    plans = Counter(plan.name for plan in ws.plans())
+    plans = Counter(plan.definition.name for plan in ws.plans())
     assert sum(plans.values()) == len(plans) == sum(len(client.plans) for client in clients)
 
 
