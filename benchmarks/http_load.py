@@ -61,20 +61,24 @@ async def _run(url: str, requests: Iterator[bytes], clients: int, seconds: float
     loop = asyncio.get_running_loop()
     load = Load(0.0)
     began = time.perf_counter()
-    done = []
-    for _ in range(clients):
-        over = loop.create_future()
-        await loop.create_connection(
-            lambda over=over: _Client(load, requests, began + seconds, over), parts.hostname, parts.port
-        )
-        done.append(over)
-    await asyncio.gather(*done)
+
+    async def work() -> None:
+        """A proxy may close a connection after any answer, as it does when its configuration changes."""
+        is_over = False
+        while not is_over:
+            over: asyncio.Future[bool] = loop.create_future()
+            await loop.create_connection(
+                lambda over=over: _Client(load, requests, began + seconds, over), parts.hostname, parts.port
+            )
+            is_over = await over
+
+    await asyncio.gather(*(work() for _ in range(clients)))
     load.seconds = time.perf_counter() - began
     return load
 
 
 class _Client(asyncio.Protocol):
-    def __init__(self, load: Load, requests: Iterator[bytes], end: float, over: asyncio.Future[None]) -> None:
+    def __init__(self, load: Load, requests: Iterator[bytes], end: float, over: asyncio.Future[bool]) -> None:
         self._load, self._requests, self._end, self._over = load, requests, end, over
         self._buffer = b""
 
@@ -98,7 +102,11 @@ class _Client(asyncio.Protocol):
         self._buffer = b""
         self._load.statuses[status] = self._load.statuses.get(status, 0) + 1
         self._load.latencies.append(time.perf_counter() - self._sent)
-        self._send()
+        if b"connection: close" in fields:
+            self._over.set_result(False)
+            self._transport.close()
+        else:
+            self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._over.done():
@@ -106,10 +114,11 @@ class _Client(asyncio.Protocol):
 
     def _send(self) -> None:
         self._sent = time.perf_counter()
-        if self._sent < self._end:
-            self._transport.write(next(self._requests))
+        request = next(self._requests, b"") if self._sent < self._end else b""
+        if request:
+            self._transport.write(request)
         else:
-            self._over.set_result(None)
+            self._over.set_result(True)
             self._transport.close()
 
 

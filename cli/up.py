@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 STOP, CHANGED, NOTHING = "stop", "changed", ""
+PAUSE = 1.0  # seconds between two looks at what has changed
 EACH = 5.0  # seconds between two looks whether what runs plans is still well
 USUAL_PORT = 8000
 
@@ -213,17 +215,27 @@ def _until_signalled(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def _follow(changes: queue.SimpleQueue[str], look: Callable[[], None], check: Callable[[], None]) -> None:
-    """Until it shall stop, or `check` raises. Changes may come faster than it would be looked for without them."""
-    while (told := _next(changes)) != STOP:
+    """Until it shall stop, or `check` raises."""
+    while (told := _next(changes, EACH)) != STOP:
         if told == CHANGED:
             look()
+            _pause(changes)
         check()
 
 
-def _next(changes: queue.SimpleQueue[str]) -> str:
+def _pause(changes: queue.SimpleQueue[str]) -> None:
+    """A look costs as much as a commit, and there may be hundreds of those in a second. A stop is not kept waiting."""
+    until, told = time.monotonic() + PAUSE, NOTHING
+    while told != STOP and (left := until - time.monotonic()) > 0:
+        told = _next(changes, left) or told
+    if told:
+        changes.put(told)
+
+
+def _next(changes: queue.SimpleQueue[str], longest: float) -> str:
     """What is to be done; many changes in a row count once."""
     try:
-        told = changes.get(timeout=EACH)
+        told = changes.get(timeout=longest)
     except queue.Empty:
         return NOTHING
     while told != STOP and not changes.empty():

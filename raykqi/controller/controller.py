@@ -75,7 +75,7 @@ class Controller(Writer):
         self._postponed: _Job | None = None
         self._thread: threading.Thread | None = None
         self.takes_turns = False  # after a lost race decide anew, instead of stopping: nothing was stored
-        # Told the events of each entry that was asked for here, by the committing thread.
+        # Told the events of each entry that was asked for here, with what came of them, by the committing thread.
         self.on_commit: Callable[[Sequence[Event]], None] | None = None
         self._starting = threading.Lock()
 
@@ -159,13 +159,14 @@ class Controller(Writer):
             self._catch_up()
             decided: list[Decided] = []
             journalled = False
+            told: list[Event] = []
             try:
                 with self.keeper.advancing() as advance:
                     now = next_time(advance.position.time, self._clock.now())
                     decided = self._decide(batch, advance, now)
                     events = [event for _, new, _ in decided for event in new]
                     if events:
-                        self._append(events, advance, now)
+                        told = self._append(events, advance, now)
                         journalled = True
             except (RaykqiError, OSError) as error:
                 if not journalled:
@@ -182,7 +183,7 @@ class Controller(Writer):
         for answer, _, its_events in decided:
             answer.set_result(its_events)
         if self.on_commit:
-            self.on_commit([event for _, new, _ in decided for event in new])
+            self.on_commit(told)
 
     def _decide(self, batch: list[_Job], advance: Advance, now: datetime) -> list[Decided]:
         facts = gather_facts(self.keeper.index, [job.command for job in batch])
@@ -208,7 +209,8 @@ class Controller(Writer):
             answered.events = list(entry.events[end - told.count : end])
         return answered.events
 
-    def _append(self, events: list[Event], advance: Advance, now: datetime) -> None:
+    def _append(self, events: list[Event], advance: Advance, now: datetime) -> list[Event]:
+        """The events of the entry: these, and what comes of them."""
         before = advance.position
         # A new epoch after any entry of another writer, however it came into the index.
         epoch = self._epoch if before.hash == self._own else before.epoch + 1
@@ -225,6 +227,7 @@ class Controller(Writer):
         advance.reach(entry.seq, entry.hash, entry.epoch, entry.time)
         self._epoch, self._own = entry.epoch, entry.hash
         self._refreshed = time.monotonic()
+        return events
 
     def _rebuild_after(self, error: Exception) -> None:
         try:

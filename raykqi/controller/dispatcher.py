@@ -24,7 +24,8 @@ from raykqi.controller.controller import Controller
 from raykqi.controller.nodes import Nodes
 from raykqi.controller.reusing import without_twins
 from raykqi.controller.settling import Settling
-from raykqi.domain.events import Event, RunsMoved
+from raykqi.domain.access_events import RequestAnswered
+from raykqi.domain.events import Event, RunRecorded, RunsMoved, TagsChanged
 from raykqi.domain.ids import Clock
 from raykqi.domain.order import Attempt, Completing, Ended, Lost, Report, Running
 from raykqi.domain.resources import Resources
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 
 BY = "raykqi"
 AGAIN = 2.0  # seconds until storage that refused is tried again
+NO_WORK = (RunRecorded, TagsChanged, RequestAnswered)  # the runs that come of them are told beside them
 NOT_NOW = (StorageError, OwnershipError)  # the storage is away, or another process holds the workspace
 P = ParamSpec("P")
 Answer = TypeVar("Answer")
@@ -96,9 +98,9 @@ class Dispatcher:
 
     def heard(self, events: Sequence[Event]) -> None:
         """What was committed in this process."""
-        if any(isinstance(event, RunsMoved) and event.stopping for event in events):
-            self._may_be_stopped = True
-        self.wake()
+        self._may_be_stopped |= any(isinstance(event, RunsMoved) and event.stopping for event in events)
+        if any(not isinstance(event, NO_WORK) for event in events):
+            self.wake()
 
     def look_around(self) -> None:
         """Others have committed: anything may be new."""
@@ -290,7 +292,7 @@ class Dispatcher:
     def _dispatch(self) -> None:
         now = self._clock.now()
         self._ledger.shapes = self._nodes.shapes()
-        self._ledger.quotas = self._ask(quotas_of)
+        self._ledger.quotas = self._controller.keeper.remembered(quotas_of, self._controller.keeper.latest.deeds)
         plans = self._ask(queued_plans, now)
         sated = self._ask(sated_projects, self._ledger.quotas, {plan.project for plan in plans})
         candidates: list[Candidate] = []

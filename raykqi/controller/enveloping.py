@@ -28,7 +28,9 @@ class Enveloping(Writer):
         kind = type(command).__name__
         self._sent[kind] += 1
         key = f"{self._key} {kind} {self._sent[kind]}" if self._key else ""
-        return self._writer.submit_later(Envelope(command, key, self._fingerprint, self._expect))
+        # What is not asked again by a key needs no fingerprint: it is kept, and the request may hold a password.
+        fingerprint = self._fingerprint if key else ""
+        return self._writer.submit_later(Envelope(command, key, fingerprint, self._expect))
 
     def preview(self, command: Command) -> list[Event]:
         return self._writer.preview(command)

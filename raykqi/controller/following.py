@@ -35,7 +35,8 @@ __all__ = ["FollowingController", "RemoteEnd"]
 log = logging.getLogger(__name__)
 
 BATCH = 256  # commands that travel together at most
-AT_ONCE = 4  # batches under way; what comes meanwhile gathers for the next
+AT_ONCE = 2  # batches under way
+GATHER = 0.04  # seconds between two batches while several commands come at a time
 PATIENCE = 30.0  # seconds for which a command waits for the controller
 MOST_WAITING = 10_000
 LOOK = 0.5  # seconds between looks whether the time of a command is over
@@ -83,7 +84,8 @@ class FollowingController(Writer):
         self._waiting: deque[_Waiting] = deque()
         self._under_way: dict[int, _Batch] = {}
         self._number = self._failures = 0
-        self._not_before = float("-inf")
+        self._not_before = self._sent = float("-inf")
+        self._are_many = False  # commands that came together last
         self._is_closed = False
         self._answers: queue.SimpleQueue[tuple[int, Future[bytes]] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -144,20 +146,24 @@ class FollowingController(Writer):
             while True:
                 now = time.monotonic()
                 self._expire(now)
-                if self._waiting and len(self._under_way) < AT_ONCE and now >= self._not_before:
+                # An entry costs every process that follows as much as several commands do. Alone, one goes at once.
+                is_busy = self._are_many or self._under_way
+                due = max(self._not_before, self._sent + GATHER) if is_busy else self._not_before
+                if self._waiting and len(self._under_way) < AT_ONCE and now >= due:
+                    self._sent = now
                     return self._take_batch()
                 if self._is_closed and not self._waiting and not self._under_way:
                     return 0
                 is_idle = not self._waiting and not self._under_way
-                self._turn.wait(
-                    None if is_idle else min(LOOK, max(0.001, self._not_before - now) if self._waiting else LOOK)
-                )
+                may_send = self._waiting and len(self._under_way) < AT_ONCE
+                self._turn.wait(None if is_idle else min(LOOK, max(0.001, due - now) if may_send else LOOK))
 
     def _take_batch(self) -> int:
         batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
         for waiting in batch:
             waiting.was_sent = True
         self._number += 1
+        self._are_many = len(batch) > 1
         self._under_way[self._number] = batch
         return self._number
 

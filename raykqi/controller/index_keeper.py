@@ -47,6 +47,7 @@ class IndexKeeper:
         self.journal = journal
         self._position: Position | None = None
         self._latest: Position | None = None
+        self._answers: dict[Callable[[Index], object], tuple[int, int, object]] = {}
         self._ports: Ports | None = None  # of all plans, as of the last transaction
         self.others = 0  # how often something of other processes was found
         self._times_begun = 0
@@ -61,6 +62,19 @@ class IndexKeeper:
     def latest(self) -> Position:
         """The same without waiting: while the index is made anew, how far it was before."""
         return self._position or self._latest or self.position
+
+    def remembered(self, question: Callable[[Index], Answer], moment: int) -> Answer:
+        """What the index answers to a question of which nothing changes while the number `moment` stays the same.
+
+        The number is to be taken before: an answer that is newer than it does no harm.
+        """
+        known = self._answers.get(question)
+        if known and known[:2] == (self._times_begun, moment):
+            return known[2]  # type: ignore[return-value]
+        begun = self._times_begun
+        answer = self.sound(lambda: question(self.index))
+        self._answers[question] = (begun, moment, answer)
+        return answer
 
     def catch_up(self) -> bool:
         """Apply what other processes have written since; whether there was anything."""

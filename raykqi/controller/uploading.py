@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from raykqi.catalog.facts import is_collecting
-from raykqi.catalog.quotas import load_storage
+from raykqi.catalog.quotas import load_storage, quotas_of
 from raykqi.controller.writer import Writer
 from raykqi.domain.data import Data, TreeRef, Upstream
 from raykqi.domain.events import RunInput, RunRecorded
@@ -146,6 +146,8 @@ class Upload:
     def _refuse_when_full(self) -> None:
         """Before bytes are sent in vain; whether there is room for them all is known when they are recorded."""
         keeper, project = self._controller.keeper, self._settings.project
+        if project not in keeper.remembered(quotas_of, keeper.latest.deeds):
+            return
         storage = keeper.sound(lambda: load_storage(keeper.index, {project: {}})).get(project)
         if storage and storage.held >= storage.limit:
             raise no_room(project, storage, "nothing more is taken in")
@@ -154,7 +156,8 @@ class Upload:
         """While a collection deletes objects by name, it also hits those that this upload has just written anew."""
         from raykqi.storage.trees import read_tree, tree_key
 
-        if not is_collecting(self._controller.keeper.index):
+        keeper = self._controller.keeper
+        if not keeper.remembered(is_collecting, keeper.latest.generation):
             return frozenset()
         return frozenset((tree_key(tree.hash), *read_tree(self._store, tree.hash).objects()))
 
