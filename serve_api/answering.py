@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import Iterable
 from functools import cache
@@ -29,6 +30,7 @@ __all__ = [
 JSON = "application/json"
 CHOSEN = "application/vnd.raykqi.fields+json"  # some fields of what is there without that are no whole values
 SMALL = 1024  # bytes that are not worth packing
+LARGE = 128 * 1024  # bytes that take so long to pack that others would wait
 LEVEL = 4
 MOST_REMEMBERED = 32 * 1024 * 1024  # bytes
 _encoder = msgspec.json.Encoder()
@@ -111,12 +113,16 @@ async def send_bytes(
     if len(body) > SMALL:
         fields.append((b"vary", b"accept-encoding"))
         if "gzip" in accepts:
-            body = gzip.compress(body, LEVEL, mtime=0)
+            body = await asyncio.to_thread(_packed, body) if len(body) > LARGE else _packed(body)
             fields.append((b"content-encoding", b"gzip"))
     if status not in (204, 304):
         fields.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": fields})
     await send({"type": "http.response.body", "body": body})
+
+
+def _packed(body: bytes) -> bytes:
+    return gzip.compress(body, LEVEL, mtime=0)
 
 
 async def send_problem(send: Send, problem: ProblemDetails, headers: dict[str, str] | None = None) -> None:

@@ -20,7 +20,7 @@ from serve_api.openapi import document
 from serve_api.options import ApiOptions
 from serve_api.problems import MEDIA_TYPE, problem_of
 from serve_api.routes import all_routes
-from serve_api.routing import Route
+from serve_api.routing import METHODS, Route
 
 __all__ = ["create_app"]
 
@@ -66,8 +66,7 @@ def doors(api: Api, routes: Iterable[Route]) -> list[Path]:
     paths: dict[str, dict[str, Route]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method] = route
-    every = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
-    return [Path(path, Door(api, of_path), methods=every, name=path) for path, of_path in paths.items()]
+    return [Path(path, Door(api, of_path), methods=METHODS, name=path) for path, of_path in paths.items()]
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

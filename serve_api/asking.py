@@ -141,16 +141,16 @@ async def read_body(receive: Receive, headers: dict[str, str], most: int) -> byt
     length = headers.get("content-length", "")
     if length.isdigit() and int(length) > most:
         raise _too_large(most)
-    body = b""
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise InvalidInput("the connection ended before the body did", hint="Send it again.")
-        body += bytes(message.get("body", b""))
+        body += message.get("body", b"")
         if len(body) > most:
             raise _too_large(most)
         if not message.get("more_body", False):
-            return body
+            return bytes(body)
 
 
 def _too_large(most: int) -> TooLarge:

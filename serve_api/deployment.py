@@ -41,6 +41,7 @@ class ApiArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     is_cluster: bool = False
     is_secure: bool = False
     public_url: str = ""
+    runs_url: str = ""  # as runs reach the API; without it they are given no token
     dashboard: str = ""
     controller_cpus: float = 0.0
     oidc: OidcOptions | None = None
@@ -99,7 +100,9 @@ class Api:
         settings = Settings.from_env()
         user = arguments.user or settings.user
         self._arguments = arguments
-        controller = controller_arguments(arguments.workspace, user, hooks=arguments.hooks or None)
+        controller = controller_arguments(
+            arguments.workspace, user, hooks=arguments.hooks or None, api_url=arguments.runs_url
+        )
         self._workspace = follow(
             arguments.workspace, replace(settings, user=user), controller, cpus=arguments.controller_cpus
         )

@@ -25,6 +25,7 @@ from serve_api.routing import Route
 
 __all__ = ["Door"]
 
+PUBLIC_BODY = 64 * 1024
 _WORD = re.compile(r"[!-~]{1,255}\Z")
 
 
@@ -57,7 +58,7 @@ class Door:
                 await _send(send, route.status, known, {}, note.headers)
                 return
         query, fields = _split(scope["query_string"], route)
-        body = await read_body(receive, note.headers, api.options.max_body) if route.body is not None else b""
+        body = await read_body(receive, note.headers, self._most(route)) if route.body is not None else b""
         workspace = self._workspace(route, note, caller, project, scope["path"], query + b"\0" + body)
         asked = Asked(
             api,
@@ -90,6 +91,11 @@ class Door:
         if key is not None and not asked.answer_headers:
             api.answers.put(key, seq, encoded)
         await _send(send, status, encoded, asked.answer_headers, note.headers)
+
+    def _most(self, route: Route) -> int:
+        """What nobody answers for must not fill the memory."""
+        most = self._api.options.max_body
+        return min(most, PUBLIC_BODY) if route.needs == "public" else most
 
     async def _caller(self, route: Route, note: Note) -> tuple[Caller, str]:
         options = self._api.options
@@ -125,7 +131,7 @@ class Door:
         note.project = project
         workspace = self._api.acting(caller, project)
         headers = note.headers
-        key = _checked(headers, "idempotency-key") if route.creates else ""
+        key = _checked(headers, "idempotency-key") if route.once else ""
         expect = _checked(headers, "if-match").removeprefix("W/").strip('"') if route.conditional else ""
         expect = "" if expect == "*" else expect
         if not key and not expect:

@@ -61,6 +61,7 @@ def host_api(
     is_cluster: bool,
     certificate: tuple[str, str] | None = None,
     dashboard: str = "",
+    runs_url: str = "",
 ) -> Hosted:
     """`certificate` are the files of a certificate and of its key.
 
@@ -74,6 +75,7 @@ def host_api(
         is_cluster=is_cluster,
         is_secure=certificate is not None,
         dashboard=dashboard,
+        runs_url=runs_url,
     )
     return deploy(serve_config(arguments, host=host, port=port, replicas=replicas), certificate)
 

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from raykqi.workspace import Workspace
 from serve_api.bytes.traffic import Traffic
+from serve_api.routing import METHODS
 
 __all__ = ["MEDIA_TYPE", "Measures"]
 
@@ -40,6 +41,7 @@ class Measures:
 
     def ended(self, method: str, route: str, status: int, seconds: float) -> None:
         self._under_way.dec()
+        method = method if method in METHODS else "OTHER"  # else whoever asks decides how many there are
         key = (method, route, status)
         known = self._known.get(key)
         if known is None:

@@ -23,7 +23,8 @@ Everything that the command line and the Python library can do with a workspace.
 
 Errors are `application/problem+json`. `Raykqi-Seq` of an answer, sent along with the next request, makes any replica
 wait until it knows as much. Lists answer with `next_cursor`, which asks for the next page as `cursor`. `fields` chooses
-fields of a JSON answer. What creates takes an `Idempotency-Key`: a repeated request is answered, not repeated."""
+fields of a JSON answer. What creates or removes takes an `Idempotency-Key`: what is asked again is answered, not done
+again."""
 _PARAMETERS: Record = {
     "Fields": {
         "name": "fields",
@@ -118,7 +119,7 @@ def _parameters(route: Route) -> list[Record]:
         parameters += _in_query(route.query)
     if route.method == "GET" and fields_of(route.answer):
         parameters.append(_shared("Fields"))
-    if route.creates:
+    if route.once:
         parameters.append(_shared("IdempotencyKey"))
     if route.conditional:
         parameters.append(_shared("IfMatch"))

@@ -29,8 +29,8 @@ Made by `python -m serve_api.reference`; a server shows the same with every shap
 - `Raykqi-Seq` of an answer, sent along with the next request, makes any replica wait until it knows as much.
 - Lists answer with `items` and `next_cursor`; give that as `cursor` for the next page, or follow the header `Link`.
 - `fields=id,tags` chooses fields of any JSON answer.
-- `Idempotency-Key` makes a request that creates something be done once however often it is sent; `If-Match` with an
-  `ETag` makes a change only if nobody else made one meanwhile; `If-None-Match` asks only for what has changed.
+- `Idempotency-Key` makes a request that creates or removes something be done once however often it is sent; `If-Match`
+  with an `ETag` makes a change only if nobody else made one meanwhile; `If-None-Match` asks only for what has changed.
 """
 
 
@@ -75,7 +75,7 @@ def _route(route: Route, openapi: dict[str, Any]) -> Iterator[str]:
         yield f"- Body: {_shape(route.body)}, such as `{msgspec.json.encode(route.example).decode()}`"
     if route.takes:
         yield f"- Body{' also' if route.body is not None else ''} as {', '.join(f'`{each}`' for each in route.takes)}"
-    headers = ["`Idempotency-Key`"] * route.creates + ["`If-Match`"] * route.conditional
+    headers = ["`Idempotency-Key`"] * route.once + ["`If-Match`"] * route.conditional
     if headers:
         yield f"- Takes {', '.join(headers)}"
     told = [_shape(route.answer)] * (route.answer is not None) + [f"`{each}`" for each in route.media]

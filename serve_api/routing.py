@@ -16,11 +16,12 @@ from typing import Any, Literal, get_type_hints
 
 from raykqi.domain.access import Role
 
-__all__ = ["PREFIX", "PROJECT", "Handler", "Method", "Needs", "Route", "Routes"]
+__all__ = ["METHODS", "PREFIX", "PROJECT", "Handler", "Method", "Needs", "Route", "Routes"]
 
 PREFIX = "/api/v1"
 PROJECT = f"{PREFIX}/projects/{{project}}"
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")  # that anybody may ask with
 # public: anybody; signed_in: any user; a role in the project of the path; workspace: its administrators
 Needs = Literal["public", "signed_in", "workspace"] | Role
 Handler = Callable[..., Any]
@@ -47,7 +48,7 @@ class Route:
     takes: tuple[str, ...] = ()
     example: object = None  # of the body
     shows: object = None  # an example of the answer
-    creates: bool = False  # takes an Idempotency-Key
+    once: bool = False  # takes an Idempotency-Key
     tagged: bool = False  # answers with an ETag
     conditional: bool = False  # takes If-Match
     any_query: bool = False  # takes parameters of which others decide

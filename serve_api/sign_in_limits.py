@@ -17,6 +17,7 @@ from raykqi.errors import TooManyRequests
 __all__ = ["SignInLimits"]
 
 KEPT = 20_000
+NAME = 128  # letters; whoever has a longer name is no user, and must not fill the memory with it
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class SignInLimits:
     def take(self, user: str, address: str) -> None:
         """Before a password is looked at. Raises `TooManyRequests`."""
         now = self._clock()
-        wanted = [(PER_USER, user.casefold()), (PER_ADDRESS, address)]
+        wanted = [_of_user(user), (PER_ADDRESS, address)]
         with self._lock:
             waits = [self._wait(key, now) for key in wanted]
             if max(waits) > 0:
@@ -56,7 +57,7 @@ class SignInLimits:
     def give_back(self, user: str, address: str) -> None:
         """The password was right: it counts for nobody."""
         with self._lock:
-            self._full_at.pop((PER_USER, user.casefold()), None)
+            self._full_at.pop(_of_user(user), None)
             key = (PER_ADDRESS, address)
             if key in self._full_at:
                 self._full_at[key] -= PER_ADDRESS.seconds
@@ -66,3 +67,7 @@ class SignInLimits:
         rate = key[0]
         used = self._full_at.get(key, now) - now
         return max(0.0, used - (rate.turns - 1) * rate.seconds)
+
+
+def _of_user(user: str) -> tuple[Rate, str]:
+    return PER_USER, user[:NAME].casefold()

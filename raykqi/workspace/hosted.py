@@ -26,7 +26,9 @@ __all__ = ["Hosted", "controller_arguments", "controller_name", "follow", "host"
 class Hosted:
     """Commits for its followers and runs plans; what it carries out outlives it, unless it is told otherwise."""
 
-    def __init__(self, url: str, settings: Settings, limit: Resources | None, hooks: Hooks | None) -> None:
+    def __init__(
+        self, url: str, settings: Settings, limit: Resources | None, hooks: Hooks | None, api_url: str = ""
+    ) -> None:
         from raykqi.cluster.ray_nodes import RayNodes
 
         self._leave_running = True
@@ -36,7 +38,7 @@ class Hosted:
             undo.callback(parts.keeper.index.close)
             undo.callback(parts.controller.close)
             nodes = RayNodes(settings, workspace=parts.store.url)
-            self._server = Server(parts, settings, nodes, limit=limit, hooks=hooks)
+            self._server = Server(parts, settings, nodes, limit=limit, hooks=hooks, api_url=api_url)
             undo.callback(lambda: self._server.close(leave_running=self._leave_running))
             self._receiver = Receiver(parts.controller)
             undo.callback(self._receiver.close)
@@ -57,13 +59,15 @@ class Hosted:
         self._undo.close()
 
 
-def host(url: str, user: str, limit: Resources | None = None, hooks: Hooks | str | None = None) -> Hosted:
+def host(
+    url: str, user: str, limit: Resources | None = None, hooks: Hooks | str | None = None, api_url: str = ""
+) -> Hosted:
     """The factory of the controller's actor. Its settings are those of its own machine, and so is a file of hooks."""
     if isinstance(hooks, str):
         from raykqi.importers.hooks_file import read_hooks
 
         hooks = read_hooks(Path(hooks))
-    return Hosted(url, replace(Settings.from_env(), user=user), limit, hooks)
+    return Hosted(url, replace(Settings.from_env(), user=user), limit, hooks, api_url)
 
 
 def controller_name(description: Description) -> str:
@@ -72,9 +76,10 @@ def controller_name(description: Description) -> str:
 
 
 def controller_arguments(
-    url: str, user: str, limit: Resources | None = None, hooks: Hooks | str | None = None
+    url: str, user: str, limit: Resources | None = None, hooks: Hooks | str | None = None, api_url: str = ""
 ) -> dict[str, Any]:
-    return {"url": url, "user": user, "limit": limit, "hooks": hooks}
+    """At `api_url` runs reach the API, if they do; they are given a token for it."""
+    return {"url": url, "user": user, "limit": limit, "hooks": hooks, "api_url": api_url}
 
 
 def make_controller(name: str, arguments: Mapping[str, Any], *, cpus: float = 0.0, wait: bool = True) -> Any:

@@ -85,6 +85,12 @@ class ApiPlace:
         shown = f"[{host}]" if ":" in host else host
         return f"{'https' if self.certificate else 'http'}://{shown}:{port}"
 
+    def url_for_runs(self, port: int, *, is_own_ray: bool) -> str:
+        """Nothing, when nodes of a Ray that was joined cannot reach what listens on this machine alone."""
+        if is_own_ray and self.is_any and not self.certificate:
+            return f"http://127.0.0.1:{port}"
+        return self.url(port) if is_own_ray or not self.is_local else ""
+
 
 @dataclass
 class Hosting:
@@ -158,7 +164,9 @@ def open_hosting(
         )
         name = controller_name(parts.description)
         undo.callback(_end_controller, name, ray.is_own)
-        controller = make_controller(name, controller_arguments(parts.store.url, settings.user, limit, hooks))
+        runs_url = place.url_for_runs(port, is_own_ray=ray.is_own)
+        arguments = controller_arguments(parts.store.url, settings.user, limit, hooks, runs_url)
+        controller = make_controller(name, arguments)
         api = importlib.import_module(API).host_api(
             parts.store.url,
             settings.user,
@@ -169,6 +177,7 @@ def open_hosting(
             is_cluster=not (ray.is_own and is_fast),
             certificate=(str(place.certificate), str(place.key)) if place.certificate else None,
             dashboard=ray.dashboard,
+            runs_url=runs_url,
         )
         if not ray.is_own:  # one of our own takes everything with it
             undo.callback(api.close)

@@ -18,6 +18,7 @@ __all__ = ["Multipart", "boundary_of"]
 
 FIELD_BYTES = 64 * 1024
 FIELDS_BYTES = 1024 * 1024
+MOST_FIELDS = 10_000  # empty ones take memory too
 HEADER_BYTES = 16 * 1024
 FIELDS = ("tags", "name", "inputs")
 MODE = 0o644
@@ -104,6 +105,8 @@ class Multipart:
             self._is_file = True
         elif name not in self.fields:
             raise InvalidInput(f"the form has no field {name[:80]!r}", hint=f"It has {', '.join(FIELDS)}, and files.")
+        elif sum(map(len, self.fields.values())) >= MOST_FIELDS:
+            raise TooLarge("the form has too many fields", hint=f"At most {MOST_FIELDS} beside the files.")
         else:
             self._field = name
 

@@ -120,20 +120,20 @@ def count_data(asked: Asked, query: DataWanted) -> Count:
     return Count(asked.workspace.count(_query(asked, query, "newest")))
 
 
-@routes.post("/data/purge", needs="manager", example=GivingUp((ID,), "taken without consent"))
+@routes.post("/data/purge", needs="manager", once=True, example=GivingUp((ID,), "taken without consent"))
 def purge_data(asked: Asked, body: GivingUp) -> list[str]:
     """Give up the bytes; record, tags and lineage stay. Answers with the ids that were not purged yet"""
     return asked.workspace.purge(body.data, body.reason, dry_run=body.dry_run)
 
 
-@routes.post("/data/remove", needs="manager", example=GivingUp((ID,), "pushed by mistake"))
+@routes.post("/data/remove", needs="manager", once=True, example=GivingUp((ID,), "pushed by mistake"))
 def remove_data(asked: Asked, body: GivingUp) -> list[str]:
     """Take data out of every list; lineage keeps a tombstone. Answers with the ids that were not removed yet"""
     return asked.workspace.remove(body.data, body.reason, dry_run=body.dry_run)
 
 
 @routes.post(
-    "/data/import", needs="workspace", status=201, creates=True, example=Importing("s3://partner/scans", ("type:scan",))
+    "/data/import", needs="workspace", status=201, once=True, example=Importing("s3://partner/scans", ("type:scan",))
 )
 def import_data(asked: Asked, body: Importing) -> Data:
     """Take in objects that lie elsewhere, by reference: the server reads them once, with its own credentials"""

@@ -149,7 +149,7 @@ def list_tokens(asked: Asked, query: TokensListed) -> list[Token]:
     return asked.workspace.tokens(caller.user)
 
 
-# Neither tokens nor users take an Idempotency-Key: a second answer could not show the text of a token again, and
+# Tokens and users are made without an Idempotency-Key: a second answer could not show the text of a token again, and
 # what tells two requests apart would be a quick hash of a password, in the journal.
 @routes.post("/tokens", needs="signed_in", status=201, example=NewToken("ci", project="default", role="viewer"))
 def issue_token(asked: Asked, body: NewToken) -> Issued:
@@ -211,7 +211,7 @@ def change_user(asked: Asked, user: str, body: UserEdit) -> User:
     )
 
 
-@routes.delete("/users/{user}", needs="workspace", conditional=True, status=204)
+@routes.delete("/users/{user}", needs="workspace", conditional=True, once=True, status=204)
 def remove_user(asked: Asked, user: str) -> None:
     """Remove a user with memberships and tokens; what they did stays under that name"""
     asked.workspace.remove_user(user)

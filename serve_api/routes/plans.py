@@ -123,7 +123,7 @@ def list_plans(asked: Asked, query: PlansListed) -> PlanPage:
     needs="member",
     status=201,
     also=(200,),
-    creates=True,
+    once=True,
     body=PlanWanted,
     takes=YAML,
     example=PlanWanted(_EXAMPLE),
@@ -195,7 +195,7 @@ def _read(body: bytes, params: tuple[str, ...], variables: tuple[str, ...]) -> D
 
 def _sent(draft: Draft) -> Draft:
     """A folder or a repository in it would be one that the server reads."""
-    if draft.source or draft.source_files:
+    if draft.source or draft.source_files or "working_dir" in draft.definition.runtime_env:
         raise InvalidInput("a draft that is sent names no source", hint="Send its code first: `POST …/code`.")
     return msgspec.structs.replace(draft, origin="", warnings=())
 

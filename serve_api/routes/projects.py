@@ -64,7 +64,7 @@ def list_projects(asked: Asked) -> list[Project]:
     return [project for project in asked.workspace.projects() if asked.caller.is_admin or project.name in roles]
 
 
-@routes.post("/projects", needs="workspace", creates=True, status=201, example=NewProject("lab-2", "第二研究室"))
+@routes.post("/projects", needs="workspace", once=True, status=201, example=NewProject("lab-2", "第二研究室"))
 def make_project(asked: Asked, body: NewProject) -> Project:
     """Make a project"""
     return asked.workspace.create_project(body.name, title=body.title, quota=body.quota)
@@ -103,7 +103,7 @@ def set_member(asked: Asked, project: str, user: str, body: NewRole) -> Membersh
     return asked.workspace.set_member(user, body.role, project=project)
 
 
-@routes.delete("/projects/{project}/members/{user}", needs="manager", status=204)
+@routes.delete("/projects/{project}/members/{user}", needs="manager", once=True, status=204)
 def remove_member(asked: Asked, project: str, user: str) -> None:
     """Take a user out of the project; an admin, only as one"""
     _refuse_above(asked, project, user, "viewer")

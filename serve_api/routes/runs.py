@@ -97,13 +97,13 @@ def stop_runs(asked: Asked, body: RunsStopped) -> list[Run]:
     return asked.workspace.stop(body.runs, fail=body.fail)
 
 
-@routes.post("/runs/retry", needs="member", creates=True, example=RunsMeant((ID,)))
+@routes.post("/runs/retry", needs="member", once=True, example=RunsMeant((ID,)))
 def retry_runs(asked: Asked, body: RunsMeant) -> list[Run]:
     """Run them again, on the same data; what they had made gives way to what comes"""
     return asked.workspace.retry(body.runs)
 
 
-@routes.post("/runs/remove", needs="member", example=RunsRemoved((ID,), "wrong parameters"))
+@routes.post("/runs/remove", needs="member", once=True, example=RunsRemoved((ID,), "wrong parameters"))
 def remove_runs(asked: Asked, body: RunsRemoved) -> list[str]:
     """Remove what they made; their assignments never run again"""
     return asked.workspace.remove_runs(body.runs, check_text(body.reason, "reason"))

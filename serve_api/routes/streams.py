@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
-from raykqi.errors import InvalidInput, RaykqiError, ServerUnavailable
+from raykqi.errors import Forbidden, InvalidInput, RaykqiError, ServerUnavailable
 from serve_api import sse
 from serve_api.asking import Asked
 from serve_api.news import Listener, follow, message_of
@@ -90,13 +90,17 @@ def _stream(asked: Asked, messages: AsyncIterator[bytes | None]) -> EventStream:
 async def _while_allowed(asked: Asked, messages: AsyncIterator[bytes | None]) -> AsyncIterator[bytes | None]:
     """Whoever loses the right to see them sees no more."""
     async for message in messages:
-        try:
-            caller = await asked.api.caller(asked.token)
-        except RaykqiError:
-            return
-        if not caller.may("viewer", asked.project):
+        if not await _is_allowed(asked):
             return
         yield message
+
+
+async def _is_allowed(asked: Asked) -> bool:
+    try:
+        caller = await asked.api.caller(asked.token)
+    except RaykqiError:
+        return False
+    return caller.may("viewer", asked.project)
 
 
 async def _events(asked: Asked, after: int | None) -> AsyncIterator[bytes | None]:
@@ -165,6 +169,8 @@ async def _log_messages(asked: Asked, run: str, attempt: int | None, offset: int
 async def _log_bytes(asked: Asked, run: str, attempt: int | None, offset: int) -> AsyncIterator[bytes]:
     listener = Listener(run=run)
     async for _, _, piece in _log(asked, listener, attempt, offset):
+        if not await _is_allowed(asked):
+            raise Forbidden("the right to read this log has ended", hint="Ask an administrator of the project.")
         if piece:
             yield piece
     if listener.is_late:

@@ -67,7 +67,7 @@ class PieceQuery(msgspec.Struct, frozen=True):
     ahead: bool = False
 
 
-@routes.post("/data", needs="member", status=201, creates=True, takes=("application/x-tar", "application/gzip", FORM))
+@routes.post("/data", needs="member", status=201, once=True, takes=("application/x-tar", "application/gzip", FORM))
 async def push(asked: Asked, query: UploadQuery) -> Data:
     """Upload a folder as new data, whole or not at all"""
     content_type = asked.headers.get("content-type", "")

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -59,6 +60,15 @@ def told() -> Iterator[Told]:
         thread.join()
 
 
+ASKS = f"""{sys.executable} -c '
+import json, os, urllib.request
+headers = dict(Authorization="Bearer " + os.environ["RAYKQI_TOKEN"])
+asked = urllib.request.Request(os.environ["RAYKQI_URL"] + "/api/v1/me", headers=headers)
+me = json.load(urllib.request.urlopen(asked))
+print(json.dumps(dict((name, me[name]) for name in ("user", "roles", "run"))))
+'"""
+
+
 def get(url: str, token: str) -> Any:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
     with urllib.request.urlopen(request, timeout=30) as answer:
@@ -84,6 +94,11 @@ def test_it_serves_the_api_runs_plans_and_leaves_nothing_behind(
         apply(bare, "quick", "true")
         quick = run_of(bare, "quick")
         up.until(lambda line: "done" in line and quick[:18] in line)
+        apply(bare, "asks", ASKS)
+        asking = run_of(bare, "asks")
+        up.until(lambda line: "done" in line and asking[:18] in line)
+        (said,) = bare("run", "logs", asking).lines
+        assert json.loads(said) == {"user": f"run-{asking}", "roles": {"default": "member"}, "run": asking}
         pushed = bare.push("photo.txt")
         assert get(f"{url}{DATA}", token)["items"][0]["id"] == pushed
         pids = up.pids()

@@ -107,6 +107,7 @@ def test_its_serve_config_is_the_one_that_the_program_makes() -> None:
         is_cluster=True,
         is_secure=True,
         public_url="https://raykqi.example.org",
+        runs_url="http://raykqi-serve-svc:8000",
         controller_cpus=1.0,
     )
 
