@@ -1,4 +1,4 @@
-"""A process that calls functions for another one: `python -m raykqi.execution.function_child DESCRIPTOR`.
+"""A process that calls functions for another one: `function_child DESCRIPTOR LIFELINE KEPT-VARIABLE…`.
 
 Whatever a function does to its process (`os._exit`, a crash, memory) ends this one alone. It ends by
 itself when the other side goes away.
@@ -18,7 +18,6 @@ from raykqi.settings import forget_environment
 
 __all__ = ["main"]
 
-SECRETS = ("RAY_", "RAYKQI_TOKEN")
 _calling = threading.Event()
 
 
@@ -28,7 +27,7 @@ def main() -> None:
     lifeline = int(sys.argv[2])
     os.set_inheritable(requests.fileno(), False)
     os.set_inheritable(lifeline, False)
-    forget_environment(SECRETS)
+    forget_environment(tuple(sys.argv[3:]))
     signal.signal(signal.SIGINT, _interrupted)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     while True:

@@ -103,7 +103,8 @@ class FunctionWorkers:
         given = dict(self._settings.node_env)
         programs = environment_programs(wanted, cache=self._settings.cache_dir, env=given, stopping=stopping)
         python = str(programs / "python") if programs else sys.executable
-        return self._starter.submit(self._start, python, environment_variables(wanted)).result()
+        storage = ("AWS_",) if order.workspace.startswith("s3:") else ()
+        return self._starter.submit(self._start, python, environment_variables(wanted), storage).result()
 
     def give_back(self, order: Order, worker: Worker) -> None:
         with self._lock:
@@ -128,7 +129,7 @@ class FunctionWorkers:
         definition = order.definition
         return (definition.code and definition.code.tree, repr(sorted(definition.runtime_env.items())))
 
-    def _start(self, python: str, variables: dict[str, str]) -> Worker:
+    def _start(self, python: str, variables: dict[str, str], storage: tuple[str, ...]) -> Worker:
         ours, theirs = socket.socketpair()
         lifeline, held = os.pipe()
         folder = self._folder / f"worker-{os.urandom(8).hex()}"
@@ -137,6 +138,7 @@ class FunctionWorkers:
         around = [found_program("bwrap"), "--dev-bind", "/", "/", *proc_arguments(), *NAMESPACE, "--"]
         assignments = [f"{name}={value}" for name, value in variables.items()]
         child = [python, "-m", "raykqi.execution.function_child", str(theirs.fileno()), str(lifeline)]
+        child += [*variables, *storage]
         cgroup = Cgroup()
         reader, writer = os.pipe()
         is_nested = bubblewrap_works()

@@ -20,6 +20,7 @@ CODE = {
     "work.py": b"""
 import os, time
 def fine(model): (model / 'a').write_text(os.environ['CUDA_VISIBLE_DEVICES'])
+def around(model): (model / 'a').write_text(str(dict(os.environ)))
 def gone(model): os._exit(3)
 def slow(model):
     print('slow', flush=True)
@@ -143,6 +144,21 @@ def test_functions_run_in_child_processes_that_they_may_break(
     assert node.files(watch.end(first.attempt)) == {"a": b""}
     assert watch.wait(Lost, second.attempt) == Lost(second.attempt, "the process of the function ended with code 3")
     assert watch.end(third.attempt).exit == Exit(0)
+
+
+def test_functions_see_no_secret_of_the_process_that_starts_them(
+    node: Node, watch: Watch, open_nodes: Callable[..., LocalNodes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RAY_AUTH_TOKEN", "RAYKQI_TOKEN", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "hush-hush")
+    nodes = open_nodes(Resources(cpu=1000, memory=2 << 30))
+    order = node.order(function="work:around", code=CODE)
+
+    nodes.start([order])
+
+    seen = node.files(watch.end(order.attempt))["a"]
+    assert b"RAYKQI_RUN" in seen
+    assert b"hush-hush" not in seen
 
 
 def test_a_stopped_function_is_interrupted_and_keeps_what_it_made(
