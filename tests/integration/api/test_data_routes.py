@@ -224,7 +224,8 @@ def test_data_is_purged_and_removed_with_a_reason(ken: httpx.Client, mika: httpx
     body = {"data": [data.id], "reason": "taken without consent"}
     assert mika.post("/data/purge", json=body | {"dry_run": True}).json() == [data.id]
     assert mika.post("/data/purge", json=body).json() == [data.id]
-    assert mika.post("/data/remove", json=body).json() == [data.id]
+    key = {"Idempotency-Key": "remove"}
+    assert [mika.post("/data/remove", json=body, headers=key).json() for _ in range(2)] == [[data.id]] * 2
     shown = ken.get(f"/data/{data.id}").json()
     assert shown["status"] == "removed"
     assert [(each["kind"], each["by"], each["reason"]) for each in shown["tombstones"]] == [

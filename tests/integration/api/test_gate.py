@@ -185,6 +185,21 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -
     assert error_of(told) == "TooLarge"
 
 
+def test_a_body_of_somebody_without_a_token_is_small(server: Served) -> None:
+    response = httpx.post(f"{server.url}/api/v1/login", content=b"x" * 100_000)
+
+    assert (response.status_code, error_of(response)) == (413, "TooLarge")
+
+
+def test_methods_that_somebody_makes_up_are_not_counted_one_by_one(server: Served, mika: httpx.Client) -> None:
+    for method in ("PROPFIND", "MKCOL"):
+        assert httpx.request(method, f"{server.url}/healthz").status_code == 405
+
+    counted = httpx.get(f"{server.url}/metrics", headers=mika.headers).text
+    assert 'method="OTHER"' in counted
+    assert "PROPFIND" not in counted
+
+
 def test_a_line_of_the_log_tells_who_asked_for_what_and_no_secret(server: Served, mika: httpx.Client) -> None:
     stream = io.StringIO()
     log_to(stream)

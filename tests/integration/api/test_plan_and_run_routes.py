@@ -117,12 +117,13 @@ def test_a_plan_that_breaks_a_rule_or_means_files_of_the_server_is_refused(ken: 
 
 
 @pytest.mark.parametrize(
-    "more", [{"source": "/etc"}, {"source": "git+https://example.com/x@main"}, {"source_files": ["x"]}]
+    "more", [{"source": "/etc"}, {"source": "git+https://example.com/x@main"}, {"source_files": ["x"]}, {}]
 )
 def test_a_draft_that_means_files_of_the_server_is_refused(ken: httpx.Client, more: dict[str, object]) -> None:
     plan_input = {"name": "in", "path": "/in", "tags": [["a", "b"]]}
-    draft = {"definition": {"name": "d", "command": ["true"], "inputs": [plan_input]}}
-    assert ken.post("/plans/check", json={"draft": draft}).status_code == 200
+    definition: dict[str, object] = {"name": "d", "command": ["true"], "inputs": [plan_input]}
+    assert ken.post("/plans/check", json={"draft": {"definition": definition}}).status_code == 200
+    draft = {"definition": definition if more else definition | {"runtime_env": {"working_dir": "/etc"}}}
 
     for url in ("/plans", "/plans/check"):
         response = ken.post(url, json={"draft": draft | more})

@@ -250,6 +250,25 @@ def test_many_follow_one_log_and_all_see_all_of_it(server: Served, rui: httpx.Cl
     assert server.app.state.api.feeds._feeds == {}
 
 
+def test_whoever_loses_the_right_reads_no_more_of_a_log(server: Served, tmp_path: Path) -> None:
+    server.workspace.add_user("reader")
+    server.workspace.set_member("reader", "viewer")
+    go = tmp_path / "go"
+    code = f"import os, time\nprint('early')\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)\nprint('late')"
+    run = apply(server, "read", code)
+
+    with (
+        server.client("reader") as client,
+        client.stream("GET", f"/runs/{run}/log?follow=true", timeout=LONGEST) as response,
+    ):
+        pieces = response.iter_bytes()
+        assert next(pieces) == b"early\n"
+        server.workspace.remove_member("reader")
+        go.touch()
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(pieces)
+
+
 def test_a_log_that_is_not_there_is_refused(server: Served, rui: httpx.Client) -> None:
     run = apply(server, "refused", "print(1)")
     server.workspace.wait(run, timeout=LONGEST)

@@ -11,6 +11,7 @@ import pytest
 from raykqi.catalog import queries
 from raykqi.catalog.index import Index
 from raykqi.controller.controller import Controller
+from raykqi.controller.enveloping import Enveloping
 from raykqi.controller.following import FollowingController
 from raykqi.controller.index_keeper import IndexKeeper
 from raykqi.controller.receiving import Receiver
@@ -254,6 +255,17 @@ def test_a_closed_one_takes_nothing(follow: Follow) -> None:
 
     with pytest.raises(Conflict, match="is closed"):
         follower.submit(upload())
+
+
+def test_a_request_without_a_key_leaves_no_hash_of_itself(follow: Follow, store: FailingStore) -> None:
+    follower = follow()
+    data = made(follower.submit(upload()))
+    seen = etag_of(queries.get_data(follower.keeper.index, [data])[0])
+
+    Enveloping(follower, key="", fingerprint="of a password", expect=seen).submit(retag(data))
+
+    (answered,) = (event for event in list(Journal(store).read())[-1].events if isinstance(event, RequestAnswered))
+    assert answered.fingerprint == ""
 
 
 def test_a_change_is_made_only_to_what_was_read(follow: Follow, store: FailingStore) -> None:

@@ -68,6 +68,7 @@ def test_files_and_fields_come_out_of_a_form(tmp_path: Path, step: int) -> None:
         (form((field("name"), b"\xff")), InvalidInput, "UTF-8"),
         (form((field("name"), b"x" * 70_000)), TooLarge, "too long"),
         (form(*[(field("tags"), b"x" * 60_000)] * 20), TooLarge, "too long"),
+        (form(*[(field("tags"), b"")] * 10_001), TooLarge, "too many fields"),
         (form((f"X: {'y' * 20_000}", b"x")), InvalidInput, "malformed"),
         (form((file("a"), b"x"))[:-6], InvalidInput, "ends early"),
         (form((file("a"), b"x" * 1000))[:500], InvalidInput, "ends early"),

@@ -86,3 +86,11 @@ def test_what_is_remembered_is_bounded(clock: Clock) -> None:
         limits.take(f"user-{number}", f"address-{number}")
 
     assert len(limits._full_at) == KEPT
+
+
+def test_a_name_that_nobody_has_is_not_kept_whole(clock: Clock) -> None:
+    limits = SignInLimits(clock)
+
+    limits.take("x" * 1_000_000, "10.0.0.1")
+
+    assert max(len(name) for _, name in limits._full_at) == 128
