@@ -7,6 +7,7 @@ the workspace for itself, follows the one controller, and makes that controller 
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,9 @@ from starlette.types import ASGIApp
 
 from raykqi.errors import InvalidInput
 from raykqi.settings import Settings
-from raykqi.workspace.hosted import controller_arguments, follow
+from raykqi.workspace.follower import follow
+from raykqi.workspace.hosted import controller_arguments
+from serve_api.access_log import log_to
 from serve_api.options import ApiOptions, OidcOptions
 
 __all__ = ["NAME", "Api", "ApiArguments", "build", "serve_config"]
@@ -97,6 +100,7 @@ def serve_config(
 class Api:
     def __init__(self, arguments: ApiArguments) -> None:
         logging.getLogger("ray.serve").setLevel(logging.WARNING)
+        log_to(sys.stderr)  # which Ray keeps in a file of this process
         settings = Settings.from_env()
         user = arguments.user or settings.user
         self._arguments = arguments

@@ -1,4 +1,4 @@
-"""The one controller of a served workspace, as an actor of a cluster holds it, and how others come to it.
+"""The one controller of a served workspace, as an actor of a cluster holds it.
 
 Whoever finds none makes one: of many that try at once, one succeeds, and the others use it.
 """
@@ -18,9 +18,8 @@ from raykqi.opening import Description, open_parts
 from raykqi.server import Server
 from raykqi.settings import Settings
 from raykqi.workspace.vigil import Vigil
-from raykqi.workspace.workspace import Workspace
 
-__all__ = ["Hosted", "controller_arguments", "controller_name", "follow", "host", "make_controller"]
+__all__ = ["Hosted", "controller_arguments", "controller_name", "host", "make_controller"]
 
 
 class Hosted:
@@ -87,21 +86,3 @@ def make_controller(name: str, arguments: Mapping[str, Any], *, cpus: float = 0.
     from raykqi.cluster.controller_actor import start_controller
 
     return start_controller(f"{__name__}:{host.__name__}", arguments, name=name, cpus=cpus, wait=wait)
-
-
-def follow(url: str, settings: Settings, arguments: Mapping[str, Any] | None = None, *, cpus: float = 0.0) -> Workspace:
-    """The workspace as one of the processes of a cluster sees it that do not commit themselves.
-
-    Where there is no controller, it is made with these `arguments`; without them one waits for it.
-    """
-    from raykqi.cluster.controller_link import ControllerLink
-
-    def link(description: Description) -> ControllerLink:
-        name = controller_name(description)
-        if not arguments:
-            return ControllerLink(name)
-        link = ControllerLink(name, lambda: make_controller(name, arguments, cpus=cpus, wait=False))
-        link.begin()
-        return link
-
-    return Workspace(open_parts(url, settings, remote=link), settings)

@@ -24,9 +24,6 @@ from raykqi.engine.run_commands import RemoveRuns, RetryRuns, StopRuns
 from raykqi.errors import Conflict, DataGone, InvalidInput, InvalidQuery
 from raykqi.workspace.serve_verbs import ServeVerbs
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["RunVerbs"]
 
 NamedRun = str | Run

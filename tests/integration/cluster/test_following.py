@@ -17,7 +17,8 @@ from ray.exceptions import RayActorError
 from raykqi.cluster.controller_actor import find_controller, stop_controller
 from raykqi.domain.ids import Clock
 from raykqi.workspace import Workspace
-from raykqi.workspace.hosted import controller_arguments, controller_name, follow
+from raykqi.workspace.follower import follow
+from raykqi.workspace.hosted import controller_arguments, controller_name
 from tests.comparison import assert_equals_journal
 from tests.integration.cluster.cluster_lab import until
 from tests.integration.lab import Lab, Opened
