@@ -28,6 +28,7 @@ from benchmarks.http_load import download_seconds, make_request, run_load
 from benchmarks.report import Figure, report
 
 MIB = 1 << 20
+REPLICAS = 2
 READERS, WRITERS = 16, 32
 DIFFERENT = 500  # data that are asked for in turn
 FINDS = 61
@@ -65,7 +66,7 @@ def main(*, quick: bool) -> None:
         Writer(workspace).append(make_batches(count, random.Random(7), []))
         with raykqi.open(workspace) as ws:
             ids = [data.id for data in ws.find(limit=DIFFERENT)]
-        with serve(workspace, folder) as served:
+        with serve(workspace, folder, replicas=REPLICAS) as served:
             log_ms = _log_ms(served)
             rates = _get_rates(served, ids, seconds)
             find_ms = _find_ms(served)
@@ -91,14 +92,14 @@ def main(*, quick: bool) -> None:
     if ratio is not None:
         what = f"{size // MIB} MiB over the API ÷ nginx, time"
         figures.insert(4, Figure("download_vs_nginx", ratio, "≤ 3", what))
-    report("api: `raykqi up`, one replica, everything on this machine", figures)
+    report(f"api: `raykqi up --replicas {REPLICAS}`, everything on this machine", figures)
 
 
 def _get_rates(served: Served, ids: list[str], seconds: float) -> Rates:
     """Of the bare route and of ours, in turns, after each data was asked for once."""
     urls = [f"{served.url}/api/v1/projects/default/data/{id_}" for id_ in ids]
     body = httpx.get(urls[0], headers=_headers(served)).raise_for_status().content
-    bare_url = bare_route(served, body)
+    bare_url = bare_route(served, body, replicas=REPLICAS)
     bare_requests = [make_request("GET", f"{bare_url}/{id_}") for id_ in ids]
     our_requests = [make_request("GET", url, token=served.token) for url in urls]
     first = run_load(served.url, lambda: iter(our_requests), clients=READERS, seconds=300).require(200).rate
