@@ -69,7 +69,8 @@ def tell_request(note: Note, scope: Scope, seconds: float) -> None:
 
 def tell_failure(note: Note, error: BaseException) -> None:
     """For whoever looks after the server: the cause of an answer that says nothing of it."""
-    log.error("request %s failed: %s", note.request_id, type(error).__name__, exc_info=error)
+    about = {"request_id": note.request_id}
+    log.error("request %s failed: %s", note.request_id, type(error).__name__, exc_info=error, extra=about)
 
 
 def log_to(stream: TextIO) -> None:

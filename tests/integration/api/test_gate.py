@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from serve_api.access_log import log_to
+from serve_api.access_log import Note, log_to, tell_failure
 from serve_api.gate import is_own_address
 from serve_api.options import ApiOptions
 from tests.integration.api.served import Served, served
@@ -198,6 +198,22 @@ def test_methods_that_somebody_makes_up_are_not_counted_one_by_one(server: Serve
     counted = httpx.get(f"{server.url}/metrics", headers=mika.headers).text
     assert 'method="OTHER"' in counted
     assert "PROPFIND" not in counted
+
+
+def test_a_failure_is_told_with_the_id_of_its_request() -> None:
+    stream = io.StringIO()
+    log_to(stream)
+    logger = logging.getLogger("raykqi")
+    try:
+        tell_failure(Note("seen", {}), ValueError("why"))
+    finally:
+        logger.removeHandler(logger.handlers[-1])
+        logger.setLevel(logging.NOTSET)
+        logging.getLogger("raykqi.api.access").setLevel(logging.NOTSET)
+
+    line = json.loads(stream.getvalue())
+    assert (line["level"], line["request_id"]) == ("error", "seen")
+    assert "ValueError: why" in line["error"]
 
 
 def test_a_line_of_the_log_tells_who_asked_for_what_and_no_secret(server: Served, mika: httpx.Client) -> None:
