@@ -12,7 +12,7 @@ from pathlib import Path
 from raykqi.errors import InvalidInput
 
 __all__ = ["ServerSettings", "Settings", "environment_replaced", "environment_with", "forget_environment"]
-__all__ += ["DEFAULT_FOLDER", "nearest_workspace"]
+__all__ += ["DEFAULT_FOLDER", "ApiSettings", "nearest_workspace"]
 
 MIB = 1024 * 1024
 DEFAULT_FOLDER = ".raykqi"
@@ -90,6 +90,18 @@ class ServerSettings:
             profiles=Path(env.get("XDG_CONFIG_HOME") or home / ".config") / "raykqi" / "profiles.json",
             records=Path(env.get("XDG_STATE_HOME") or home / ".local" / "state") / "raykqi" / "servers",
         )
+
+
+@dataclass(frozen=True)
+class ApiSettings:
+    """What a server is told by its environment alone, since its config is shown to whoever looks."""
+
+    oidc_secret: str = field(default="", repr=False)  # RAYKQI_OIDC_SECRET: its own, at the provider of identities
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> ApiSettings:
+        env = os.environ if env is None else env
+        return cls(oidc_secret=env.get("RAYKQI_OIDC_SECRET") or "")
 
 
 def nearest_workspace(folder: Path) -> Path | None:

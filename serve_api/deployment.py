@@ -16,7 +16,7 @@ from ray import serve
 from starlette.types import ASGIApp
 
 from raykqi.errors import InvalidInput
-from raykqi.settings import Settings
+from raykqi.settings import ApiSettings, Settings
 from raykqi.workspace.follower import follow
 from raykqi.workspace.hosted import controller_arguments
 from serve_api.access_log import log_to
@@ -122,13 +122,17 @@ class Api:
             is_secure=told.is_secure,
             public_url=told.public_url,
             dashboard=told.dashboard,
-            oidc=told.oidc,
+            oidc=told.oidc and _with_secret(told.oidc, ApiSettings.from_env()),
         )
         return create_app(self._workspace, options)
 
     def check_health(self) -> None:
         """A replica whose index cannot be read is made anew."""
         self._workspace.refresh()
+
+
+def _with_secret(oidc: OidcOptions, settings: ApiSettings) -> OidcOptions:
+    return oidc if oidc.client_secret else replace(oidc, client_secret=settings.oidc_secret)
 
 
 def build(arguments: dict[str, Any]) -> serve.Application:

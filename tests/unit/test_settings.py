@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raykqi.errors import InvalidInput
-from raykqi.settings import ServerSettings, Settings
+from raykqi.settings import ApiSettings, ServerSettings, Settings
 
 
 def test_without_any_variable_defaults_hold() -> None:
@@ -80,6 +80,13 @@ def test_a_value_that_makes_no_sense_is_refused(name: str, value: str, message: 
 def test_settings_do_not_change() -> None:
     with pytest.raises(FrozenInstanceError):
         Settings().user = "other"  # type: ignore[misc]
+
+
+def test_the_secret_at_a_provider_of_identities_shows_nowhere() -> None:
+    settings = ApiSettings.from_env({"RAYKQI_OIDC_SECRET": "hush"})
+
+    assert settings.oidc_secret == "hush"
+    assert "hush" not in repr(settings)
 
 
 def test_a_server_is_named_by_the_environment_and_its_token_shows_nowhere() -> None:
