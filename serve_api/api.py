@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["Api"]
 
 MOST_ACTING = 512
+STRANGERS = 4  # threads
+READY_FOR = 1.0  # seconds
 
 
 class Api:
@@ -40,6 +43,9 @@ class Api:
         self.measures = Measures(workspace, self.carrier.traffic)
         self.readers = ThreadPoolExecutor(options.readers, "raykqi-read")
         self.writers = ThreadPoolExecutor(options.writers, "raykqi-write")
+        # Passwords are costly to check, and providers of identities slow: whoever is not known keeps up nobody else.
+        self.strangers = ThreadPoolExecutor(STRANGERS, "raykqi-stranger")
+        self._ready_until = 0.0
         self.news = News(workspace)
         self.feeds = Feeds(workspace)
         self._projects, self._projects_at = {DEFAULT_PROJECT}, -1
@@ -58,6 +64,14 @@ class Api:
         self.carrier.close()
         self.readers.shutdown()
         self.writers.shutdown()
+        self.strangers.shutdown()
+
+    def check_ready(self) -> None:
+        """Raises what keeps it from answering; that nothing does is remembered for a moment."""
+        now = time.monotonic()
+        if now >= self._ready_until:
+            self.workspace.check_ready()
+            self._ready_until = now + READY_FOR
 
     async def caller(self, token: str) -> Caller:
         """Raises `Unauthenticated` when the token stands for nobody (any more)."""

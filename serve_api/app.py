@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route as Path
 
 from raykqi import __version__
@@ -19,6 +19,7 @@ from serve_api.gate import Gate
 from serve_api.openapi import document
 from serve_api.options import ApiOptions
 from serve_api.problems import MEDIA_TYPE, problem_of
+from serve_api.reference import reference
 from serve_api.routes import all_routes
 from serve_api.routing import METHODS, Route
 
@@ -43,6 +44,7 @@ def create_app(workspace: Workspace, options: ApiOptions | None = None) -> FastA
         version=__version__,
         lifespan=lifespan,
         openapi_url="/openapi.json",
+        docs_url=None,  # the usual page runs scripts from elsewhere
         redoc_url=None,
         exception_handlers={HTTPException: _refuse},
     )
@@ -56,7 +58,7 @@ def create_app(workspace: Workspace, options: ApiOptions | None = None) -> FastA
         return described
 
     app.openapi = openapi  # type: ignore[method-assign]
-    app.router.routes[:0] = doors(api, routes)
+    app.router.routes[:0] = [*doors(api, routes), Path("/docs", lambda _: PlainTextResponse(reference(routes)))]
     app.add_middleware(Gate, api=api)
     return app
 

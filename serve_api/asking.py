@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from raykqi.domain.access import Caller
 from raykqi.errors import InvalidInput, InvalidQuery, TooLarge
+from serve_api.addresses import address_of
 
 if TYPE_CHECKING:
     from raykqi.workspace import Workspace
@@ -80,14 +81,18 @@ class Asked:
 
     @property
     def peer(self) -> str:
+        """The address that this comes from, or "" where a proxy does not tell."""
         client = self.scope.get("client")
-        return client[0] if client else ""
+        return address_of(client[0] if client else "", self.headers, is_proxy=self.api.options.is_cluster)
 
     async def in_thread(
         self, function: Callable[Given, Found], /, *arguments: Given.args, **named: Given.kwargs
     ) -> Found:
         """What blocks, out of the loop that serves everybody else."""
-        threads = self.api.readers if self.scope["method"] in ("GET", "HEAD") else self.api.writers
+        if not self.caller.user:
+            threads = self.api.strangers
+        else:
+            threads = self.api.readers if self.scope["method"] in ("GET", "HEAD") else self.api.writers
         return await asyncio.get_running_loop().run_in_executor(threads, lambda: function(*arguments, **named))
 
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
-import socket
 import time
-from functools import lru_cache
 from math import ceil
 from urllib.parse import parse_qsl, urlencode
 
@@ -20,12 +18,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from raykqi import __version__
 from raykqi.errors import Forbidden, RaykqiError, TooManyRequests
 from serve_api.access_log import Note, tell_failure, tell_request
+from serve_api.addresses import is_own_address
 from serve_api.answering import send_bytes, send_problem
 from serve_api.api import Api
 from serve_api.callers import cookie_name, token_cookie
 from serve_api.problems import problem_of
 
-__all__ = ["HEALTH", "Gate", "is_own_address"]
+__all__ = ["HEALTH", "Gate"]
 
 HEALTH = ("/healthz", "/readyz")  # asked by what knows addresses alone
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -127,15 +126,3 @@ class Gate:
 
 def _headers(error: Exception) -> dict[str, str]:
     return {"Retry-After": str(ceil(error.retry_after))} if isinstance(error, TooManyRequests) else {}
-
-
-@lru_cache(4096)
-def is_own_address(address: str) -> bool:
-    """Whether this machine has the address: only then can something be bound to it."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((address.removeprefix("::ffff:") if family == socket.AF_INET else address, 0))
-    except OSError:
-        return False
-    return True

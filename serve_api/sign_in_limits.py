@@ -40,9 +40,9 @@ class SignInLimits:
         self._full_at: OrderedDict[tuple[Rate, str], float] = OrderedDict()
 
     def take(self, user: str, address: str) -> None:
-        """Before a password is looked at. Raises `TooManyRequests`."""
+        """Before a password is looked at. Raises `TooManyRequests`. An address that nobody knows does not count."""
         now = self._clock()
-        wanted = [_of_user(user), (PER_ADDRESS, address)]
+        wanted = [_of_user(user), (PER_ADDRESS, address)] if address else [_of_user(user)]
         with self._lock:
             waits = [self._wait(key, now) for key in wanted]
             if max(waits) > 0:

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 from raykqi.controller.writer import Writer
 from raykqi.domain.events import Event
-from raykqi.engine.commands import Command, Envelope
+from raykqi.engine.commands import Command, Envelope, RecordRun
 
 __all__ = ["Enveloping"]
 
@@ -30,6 +30,8 @@ class Enveloping(Writer):
         key = f"{self._key} {kind} {self._sent[kind]}" if self._key else ""
         # What is not asked again by a key needs no fingerprint: it is kept, and the request may hold a password.
         fingerprint = self._fingerprint if key else ""
+        if fingerprint and isinstance(command, RecordRun):  # of bytes that came as a stream the request says nothing
+            fingerprint = " ".join((fingerprint, *(output.tree.hash for output in command.outputs)))
         return self._writer.submit_later(Envelope(command, key, fingerprint, self._expect))
 
     def preview(self, command: Command) -> list[Event]:

@@ -25,6 +25,7 @@ from raykqi.controller.lanes import backoff
 from raykqi.controller.parcels import Answer, Answers, pack, unpack_answers
 from raykqi.controller.writer import Writer
 from raykqi.domain.events import Event
+from raykqi.domain.failure import Failure
 from raykqi.domain.ids import Clock
 from raykqi.engine.commands import ChangeTags, Command, Envelope, Purge
 from raykqi.engine.run_commands import ChangePlan, HoldPlan, HoldRun, StopRuns
@@ -44,6 +45,7 @@ CATCHING_UP = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 # Doing them twice comes to the same as once.
 REPEATABLE = (ChangeTags, Purge, StopRuns, ChangePlan, HoldPlan, HoldRun)
+_OTHERS = Failure("VersionMismatch", "the controller answered what was not asked", "Start it and the API again.")
 
 
 class RemoteEnd(Protocol):
@@ -237,7 +239,8 @@ class FollowingController(Writer):
         batch = self._under_way.pop(number, [])
         self._failures = 0
         again: list[_Waiting] = []
-        for waiting, answer in zip(batch, answers.each, strict=bool(batch)):
+        each = answers.each if len(answers.each) == len(batch) else [Answer(failure=_OTHERS)] * len(batch)
+        for waiting, answer in zip(batch, each, strict=True):
             if isinstance(answer.error, ServerUnavailable):
                 again.append(waiting)
             elif not waiting.answer.done():

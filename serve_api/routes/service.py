@@ -44,7 +44,7 @@ async def is_alive(asked: Asked) -> Alive:
 def is_ready(asked: Asked) -> Alive:
     """Whether requests can be answered: index, storage and controller"""
     try:
-        asked.api.workspace.check_ready()
+        asked.api.check_ready()
     except (RaykqiError, TimeoutError) as error:
         raise ServerUnavailable(f"not ready: {type(error).__name__}", hint="Try again in a moment.") from error
     return Alive("ready")

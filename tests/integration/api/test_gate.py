@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from serve_api.access_log import Note, log_to, tell_failure
-from serve_api.gate import is_own_address
+from serve_api.addresses import is_own_address
 from serve_api.options import ApiOptions
 from tests.integration.api.served import Served, served
 
@@ -243,3 +243,10 @@ def test_a_line_of_the_log_tells_who_asked_for_what_and_no_secret(server: Served
     assert token.rpartition("_")[2] not in everything
     for secret in ("secret", "fields=id", "not to be logged"):
         assert secret not in everything
+
+
+def test_the_reference_that_a_server_shows_runs_no_scripts(server: Served) -> None:
+    page = httpx.get(f"{server.url}/docs", headers={"Accept": "text/html"})
+
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert "POST /api/v1/login" in page.text
