@@ -1,4 +1,4 @@
-"""Many clients at once (two hundred for a minute in the long form), while an API replica, the proxy and the controller are each killed once.
+"""Many clients at once, two hundred in the long form, while an API replica, the proxy and the controller are killed.
 
 Every client retries as the client library does by itself. Afterwards exactly what was acknowledged is
 there, once each, and the index is what the journal says.
