@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import re
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +13,7 @@ from cli.command import command
 from cli.output import harmless
 from cli.session import Session
 from cli.values import parse_duration
-from raykqi.errors import InvalidInput, RaykqiError
+from raykqi.errors import InvalidInput, RaykqiError, Unauthenticated
 
 if TYPE_CHECKING:
     from raykqi.client.profiles import Profile
@@ -98,18 +97,23 @@ def logout(session: Session) -> None:
     known = read_profiles(settings.profiles)
     name = session.profile or known.current
     profile = known.named(name)
-    was_revoked = False
+    was_revoked = may_hold = False
     if profile.token:
         # A token that holds no more, or a server that is gone, is no reason to keep it.
-        with suppress(RaykqiError), raykqi.connect(profile.url, token=profile.token) as workspace:
-            workspace.revoke_token(workspace.me().token)
-            was_revoked = True
+        try:
+            with raykqi.connect(profile.url, token=profile.token) as workspace:
+                workspace.revoke_token(workspace.me().token)
+                was_revoked = True
+        except RaykqiError as error:
+            may_hold = not was_revoked and not isinstance(error, Unauthenticated)
     kept = Profile(profile.url, "", profile.user, profile.project)
     write_profiles(settings.profiles, known.keeping(name, kept).using(known.current or name))
     if session.json:
         session.out.json({"profile": name, "url": profile.url, "revoked": was_revoked})
     else:
         session.out.line(f"{name}: signed out of {profile.url}")
+    if may_hold:
+        session.out.complain("The server could not be told: the token holds there until it expires or is revoked.")
 
 
 def whoami(session: Session) -> None:

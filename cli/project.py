@@ -177,13 +177,11 @@ def usage(session: Session, name: Meant = "") -> None:
         quotas = {"quota": quota_record(found.quota), "now": quota_record(found.now)}
         session.out.json(msgspec.to_builtins(found) | quotas)
         return
-    allowed, now = amounts(found.quota), amounts(found.now)
+    stored = f"{show_size(found.storage)} in {show_count(found.data, 'data', 'data')}"
+    allowed, now = amounts(found.quota), amounts(found.now) | {"storage": stored}
     for label, value in [*_runs(found), *now.items()]:
         most = f"  of {allowed[label]}" if label in allowed else ""
         session.out.line(f"{session.out.styled(label.ljust(8), 'dim')}  {value}{most}")
-    stored = f"{show_size(found.storage)} in {show_count(found.data, 'data', 'data')}"
-    most = f"  of {allowed['storage']}" if "storage" in allowed else ""
-    session.out.line(f"{session.out.styled('storage ', 'dim')}  {stored}{most}")
     if found.users:
         session.out.line()
         rows = [

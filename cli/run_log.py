@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 def logs(
     session: Session,
     run: RunId,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the attempt has ended.")] = False,
     attempt: Annotated[
         int | None, typer.Option("--attempt", metavar="N", min=1, help="Not the last attempt but this one.")
     ] = None,

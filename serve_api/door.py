@@ -172,14 +172,15 @@ def _authorise(route: Route, caller: Caller, project: str) -> None:
     if role is None:
         raise _no_project(project)
     if not caller.may(needs, project):
+        article = "an" if needs == "admin" else "a"
         raise Forbidden(
-            f"{caller.user} is {role} of the project {project}, and that takes a {needs}",
+            f"{caller.user} is {role} of the project {project}, and that takes {article} {needs}",
             hint="Ask an administrator of the project.",
         )
 
 
 def _no_project(project: str) -> UnknownId:
-    return UnknownId(f"there is no project {project!r}", hint="GET /api/v1/projects lists those that you are in.")
+    return UnknownId(f"there is no project {project!r}", hint="`raykqi project list` shows those that you are in.")
 
 
 def _split(query: bytes, route: Route) -> tuple[bytes, str]:

@@ -212,7 +212,9 @@ class Transport:
             raise ServerError(f"{self.url} leads elsewhere: to {where}", hint="Give the address that it leads to.")
         response.read()
         failure = failure_of(response, self.url, self._version)
-        if self._is_ours and response.status_code >= 500 and VERSION_HEADER not in response.headers:
+        # While a server comes up again, what listens for it answers 404 until it knows the way.
+        in_its_place = response.status_code >= 500 or response.status_code == 404
+        if self._is_ours and in_its_place and VERSION_HEADER not in response.headers:
             raise _Away(in_between(self.url, response.status_code), 0.0)
         if response.status_code in AWAY and not isinstance(failure, StorageUnavailable):
             raise _Away(failure, _seconds(response.headers.get("Retry-After", "")))

@@ -119,6 +119,19 @@ def test_after_a_logout_the_token_is_taken_by_nobody(at: CommandLine, server: Se
     assert kept not in refused.err
 
 
+def test_a_logout_says_when_the_server_could_not_be_told(at: CommandLine, server: Server, tmp_path: Path) -> None:
+    at.ok("login", server.url, "--user", "hanako", "--profile", "lab", stdin=f"{PASSWORD}\n")
+    file = tmp_path / "config" / "raykqi" / "profiles.json"
+    file.write_text(file.read_text().replace(server.url, "http://127.0.0.1:1"))
+
+    said = at("logout")
+
+    assert said.code == 0
+    assert said.lines == ["lab: signed out of http://127.0.0.1:1"]
+    assert "could not be told" in said.err
+    assert not json.loads(file.read_text())["profiles"]["lab"].get("token")
+
+
 def test_profiles_are_switched_and_forgotten(at: CommandLine, server: Server) -> None:
     for name, user in (("mine", "hanako"), ("root", "mika")):
         at.ok("login", server.url, "--user", user, "--profile", name, stdin=f"{PASSWORD}\n")
@@ -189,6 +202,8 @@ def test_projects_users_and_tokens_are_looked_after(admin: CommandLine, server: 
         {"user": "taro", "role": "manager", "project": "speech"}
     ]
     assert admin.ok("project", "usage", "speech", "--json").json["data"] == 0
+    stored = [line for line in admin.ok("project", "usage", "speech").lines if line.startswith("storage")]
+    assert stored == ["storage   0 B in 0 data  of 1.0 TiB"]
     assert admin.ok("project", "role", "taro", "viewer", "--project", "speech").lines == ["taro is viewer of speech."]
     admin.ok("project", "remove", "taro", "--project", "speech")
     (known,) = admin.ok("token", "list", "--user", "taro", "--json").json

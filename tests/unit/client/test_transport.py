@@ -39,6 +39,14 @@ def test_a_question_is_asked_again_while_the_server_is_away(server: Scripted, tr
     assert len(server.asked) == 4
 
 
+def test_a_known_server_that_comes_up_again_is_waited_for(server: Scripted, transport: Transport) -> None:
+    server.will(give([1]), give(status=404, headers={"Content-Type": "text/plain", "Raykqi-Version": ""}), give([2]))
+
+    assert transport.get(PATH, list[int]) == [1]
+    assert transport.get(PATH, list[int]) == [2]
+    assert len(server.asked) == 3
+
+
 def test_it_waits_as_long_as_the_server_asks_for(server: Scripted, transport: Transport) -> None:
     server.will(problem("TooManyRequests", 429, "slowly", headers={"Retry-After": "1"}), give([]))
     began = time.monotonic()
