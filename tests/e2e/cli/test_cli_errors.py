@@ -15,7 +15,8 @@ def test_an_error_says_what_and_what_to_do(bare: CommandLine) -> None:
 
     assert (result.code, result.out) == (3, b"")
     what, hint = result.err.splitlines()
-    assert what.startswith("error: no workspace was named, and neither ")
+    assert what.startswith("error: no workspace was named, neither ")
+    assert what.endswith(" nor a folder above it has a .raykqi, and no server is known")
     assert hint.startswith("hint: `raykqi init` makes one here")
 
 

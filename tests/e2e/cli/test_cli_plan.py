@@ -105,9 +105,10 @@ def test_of_several_functions_none_is_applied_when_one_would_be_refused(files: C
 
 
 def test_what_was_applied_is_told_when_another_plan_is_refused_after_all(files: CommandLine) -> None:
-    files.write("circle.py", CIRCLE)
+    name = f"circle_{files.folder.name}.py"  # one process imports a module of a name once
+    files.write(name, CIRCLE)
 
-    refused = files("plan", "apply", "circle.py")
+    refused = files("plan", "apply", name)
 
     assert refused.code == 4
     assert refused.lines == files.ok("plan", "find", "-q").lines
