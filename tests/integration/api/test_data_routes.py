@@ -235,7 +235,7 @@ def test_data_is_purged_and_removed_with_a_reason(ken: httpx.Client, mika: httpx
 
 
 def test_ids_are_made_whole(ken: httpx.Client, push: object) -> None:
-    data = [push() for _ in range(12)][0]  # type: ignore[operator]
+    data, *_ = [push() for _ in range(12)]  # type: ignore[operator]
 
     assert ken.get("/resolve", params={"prefix": data.id[:28]}).json() == {"id": data.id}
     assert ken.get("/resolve", params={"prefix": data.upstream.run, "kind": "run"}).json() == {"id": data.upstream.run}
