@@ -13,8 +13,9 @@ from cli.values import short_ids, show_duration
 from raykqi.domain.run import ENDED, LIVE, RunStatus
 
 if TYPE_CHECKING:
-    from cli.session import AnyWorkspace, Session
+    from cli.session import Session
     from raykqi.domain.run import Run
+    from raykqi.workspace import Workspace
 
 __all__ = ["RunNews"]
 
@@ -23,9 +24,9 @@ SINGLY = 40  # more changes than this in one look are told as counts
 
 
 class RunNews:
-    """`counts` says how many have ended how since the beginning."""
+    """Of all projects. `counts` says how many have ended how since the beginning."""
 
-    def __init__(self, session: Session, workspace: AnyWorkspace, line: LiveLine) -> None:
+    def __init__(self, session: Session, workspace: Workspace, line: LiveLine) -> None:
         self.counts: Counter[str] = Counter()
         self._session = session
         self._workspace = workspace
@@ -35,7 +36,7 @@ class RunNews:
 
     def look(self) -> None:
         """Tell what is new. A run is told of when it starts, when it has to wait again, and when it ends."""
-        changed = self._workspace.runs(status=TOLD, since=self._since)
+        changed = [run for each in self.projects() for run in each.runs(status=TOLD, since=self._since)]
         news = [run for run in sorted(changed, key=lambda run: run.updated) if self._is_new(run)]
         for run in news:
             self.counts[run.status] += run.status in ENDED
@@ -50,6 +51,11 @@ class RunNews:
                 self._seen = {id_: seen for id_, seen in self._seen.items() if id_ in recent or seen[0] not in ENDED}
         if self._line.is_seen:
             self._line.show(self._summary())
+
+    def projects(self) -> list[Workspace]:
+        """The workspace as it is seen in each of its projects."""
+        user = self._workspace.me().user
+        return [self._workspace.acting(user=user, project=each.name) for each in self._workspace.projects()]
 
     def _is_new(self, run: Run) -> bool:
         told = ("live" if run.status in LIVE else run.status, run.attempt)
@@ -75,7 +81,10 @@ class RunNews:
             self._session.out.at_once("  ".join(part for part in parts if part))
 
     def _summary(self) -> str:
-        return show_counts(dict(self.counts) | self._workspace.count_by_status(*LIVE, "waiting"))
+        now: Counter[str] = Counter()
+        for each in self.projects():
+            now.update(each.count_by_status(*LIVE, "waiting"))
+        return show_counts(dict(self.counts) | dict(now))
 
 
 def _word(run: Run) -> str:

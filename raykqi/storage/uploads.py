@@ -9,6 +9,7 @@ Any process may take any piece: nothing is remembered beside the store.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
@@ -158,9 +159,19 @@ class Arrival:
         self._path = path
         self._known = known
         self._held = bytearray()
+        self._turn = threading.Lock()  # a request that is given up may finish while its last chunk is still taken
         self.offset = offset
 
     def feed(self, data: bytes) -> None:
+        with self._turn:
+            self._take(data)
+
+    def finish(self) -> None:
+        with self._turn:
+            if self._held:
+                self._store_piece()
+
+    def _take(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
             view = view[self._compare(view) :]
@@ -169,10 +180,6 @@ class Arrival:
             view = view[room:]
             if len(self._held) == PIECE_MAX:
                 self._store_piece()
-
-    def finish(self) -> None:
-        if self._held:
-            self._store_piece()
 
     def _compare(self, data: memoryview) -> int:
         """How many of these bytes were there before; that they are the same was looked at."""
