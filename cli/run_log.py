@@ -8,9 +8,11 @@ import typer
 
 from cli.command import RunId, command
 from cli.output import harmless
+from cli.run_text import remark_of
 from cli.session import Session
 from cli.table import Column
 from cli.values import show_size
+from raykqi.domain.run import ENDED
 
 __all__ = ["register"]
 
@@ -41,6 +43,8 @@ def logs(
     """What it wrote to stdout and stderr, byte for byte."""
     with session.open() as workspace:
         session.out.bytes(workspace.logs(run, follow=follow, attempt=attempt), at_once=follow)
+        if follow and attempt is None and (left := workspace.run(run)).status not in ENDED:
+            session.out.complain(f"the attempt is over, but the run is {left.status} again: {remark_of(left)}")
 
 
 def files(session: Session, run: RunId) -> None:
