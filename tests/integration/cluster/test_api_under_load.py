@@ -144,7 +144,7 @@ def test_many_clients_lose_nothing_while_what_serves_them_is_killed(tmp_path: Pa
         clients = run_clients(
             api, tmp_path, seconds=seconds, count=count, disturb=lambda number: kill_one(api.process, victims[number])
         )
-        assert sum(len(client.pushed) for client in clients) > count
+        assert sum(len(client.pushed) for client in clients) >= count
 
     with raykqi.open(workspace) as ws:
         check(ws, clients)

@@ -12,7 +12,8 @@ import os, socket, sys
 folder = sys.argv[1]
 os.mkfifo(folder + '/pipe')
 os.mkdir(folder + '/deep')
-socket.socket(socket.AF_UNIX).bind(folder + '/deep/sock')
+os.chdir(folder)
+socket.socket(socket.AF_UNIX).bind('deep/sock')  # the whole path may be too long for one
 open(folder + '/kept', 'w').write('kept')
 """
 MAKE_FILES = """
