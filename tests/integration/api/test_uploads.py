@@ -148,7 +148,7 @@ def test_the_same_key_makes_one_data(ken: httpx.Client) -> None:
         ("", TAR, tar(member("a", kind=tarfile.SYMTYPE, to="/etc/passwd")), 400, "outside"),
         ("", TAR, tar(member("a", kind=tarfile.FIFOTYPE)), 400, "FIFO"),
         ("", TAR, tar(member("a", b"x" * 9_000))[:5_000], 400, "ends early"),
-        ("", TAR, gzip.compress(tar(member("a", bytes(40 * MIB)))), 413, "20 times"),
+        ("", TAR, gzip.compress(tar(member("a", bytes(40 * MIB))), mtime=0), 413, "20 times"),
         ("", TAR, tar(*(member(f"{n}") for n in range(501))), 413, "500 files"),
         ("", TAR, b"", 400, "empty"),
         ("", {"Content-Type": "application/json"}, b"{}", 400, "is no upload"),
