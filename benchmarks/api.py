@@ -28,7 +28,7 @@ from benchmarks.http_load import download_seconds, make_request, run_load
 from benchmarks.report import Figure, report
 
 MIB = 1 << 20
-REPLICAS = 2
+REPLICAS = 1
 READERS, WRITERS = 16, 32
 DIFFERENT = 500  # data that are asked for in turn
 FINDS = 61
