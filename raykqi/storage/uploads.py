@@ -174,7 +174,9 @@ class Arrival:
     def _take(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
-            view = view[self._compare(view) :]
+            if not self._held and (same := self._compare(view)):
+                view = view[same:]
+                continue
             room = PIECE_MAX - len(self._held)
             self._held += view[:room]
             view = view[room:]

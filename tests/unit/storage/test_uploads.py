@@ -204,3 +204,13 @@ def test_a_description_that_cannot_be_read_is_told(uploads: Uploads, store: Memo
     [(key, why)] = unreadable_uploads(store)
     assert key == "uploads/0193/upload.json"
     assert "cannot be read" in why
+
+
+def test_large_chunks_over_what_came_before_are_compared_whole_and_continued(uploads: Uploads) -> None:
+    session = uploads.begin(UploadDraft())
+    whole = bytes(range(256)) * (5 << 12)  # 5 MiB
+    send(uploads, session, "a", 0, whole[: 3 << 20], step=3 << 20)
+
+    send(uploads, session, "a", 0, whole, step=4 << 20)
+
+    assert b"".join(uploads.read(session, "a")) == whole
