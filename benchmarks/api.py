@@ -80,7 +80,7 @@ def main(*, quick: bool) -> None:
             "get_vs_bare",
             rates.ours / rates.bare,
             "≥ 0.5",
-            f"GET one of {DIFFERENT} data ÷ a bare route, {READERS} clients",
+            f"GET one of {DIFFERENT} data, each asked for before, ÷ a bare route, {READERS} clients",
         ),
         Figure("get_s", rates.ours, "–", "the same, requests a second"),
         Figure("get_first_s", rates.first, "–", "each for the first time since the last commit, requests a second"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -213,7 +213,7 @@ class LineageReader:
         return nodes
 
 
-def _run_node(row: tuple[object, ...]) -> RunNode:
+def _run_node(row: tuple[Any, ...]) -> RunNode:
     _, id_, project, plan, status, created, updated, creator, name, definition = row
     return msgspec.convert(
         {
@@ -221,8 +221,8 @@ def _run_node(row: tuple[object, ...]) -> RunNode:
             "project": project,
             "plan": plan,
             "status": status,
-            "created": utc(created),  # type: ignore[arg-type]
-            "updated": utc(updated),  # type: ignore[arg-type]
+            "created": utc(created),
+            "updated": utc(updated),
             "creator": creator,
             "title": name or (_title(str(definition)) if definition else ""),
         },

@@ -7,6 +7,7 @@ import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import IO, cast
@@ -147,7 +148,7 @@ class Pull:
                     entry = self._left.get(member.name)
                     content = archive.extractfile(member) if entry is not None and member.isreg() else None
                     if entry is not None and content is not None:
-                        self._put(entry, iter(lambda content=content: content.read(PIECE), b""))  # type: ignore[misc]
+                        self._put(entry, iter(partial(content.read, PIECE), b""))
 
     def _from_server(self) -> None:
         def fetch(entry: Entry) -> None:

@@ -6,6 +6,7 @@ import os
 import tarfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 from blake3 import blake3
@@ -84,11 +85,10 @@ class Source:
         """All of it as one archive, in the order of a tree: folders before what is in them."""
         told = progress or SilentProgress()
         members: list[tuple[str, Callable[[], Iterator[bytes]]]] = [
-            (path, lambda path=path, mode=mode: _folder(path, mode))  # type: ignore[misc]
-            for path, mode in self.folders
+            (path, partial(_folder, path, mode)) for path, mode in self.folders
         ]
-        members += [(stamp.path, lambda at=at: self._member(at, told)) for at, stamp in enumerate(self.stamps)]  # type: ignore[misc]
-        members += [(path, lambda path=path, to=target: _link(path, to)) for path, target in self.links]  # type: ignore[misc]
+        members += [(stamp.path, partial(self._member, at, told)) for at, stamp in enumerate(self.stamps)]
+        members += [(path, partial(_link, path, target)) for path, target in self.links]
         for _, make in sorted(members, key=lambda member: member[0]):
             yield from make()
         yield bytes(2 * tarfile.BLOCKSIZE)

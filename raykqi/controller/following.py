@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -139,8 +140,11 @@ class FollowingController(Writer):
             except Exception as error:
                 sent = Future()
                 sent.set_exception(error)
-            sent.add_done_callback(lambda answer, number=number: self._answers.put((number, answer)))  # type: ignore[misc]
+            sent.add_done_callback(partial(self._arrive, number))
         self._answers.put(None)
+
+    def _arrive(self, number: int, answer: Future[bytes]) -> None:
+        self._answers.put((number, answer))
 
     def _next_batch(self) -> int:
         """The number of a batch that is to be sent; 0 at the end."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, cast
 
 from raykqi.domain.filters import ChoiceFilter, DateFilter, Filter, NumberFilter, Operator, TagFilter, TextFilter
 from raykqi.domain.run import STATUSES
@@ -110,7 +110,7 @@ def _words(listed: Listed, field: str, text: str) -> tuple[str, ...]:
 def _operator(text: str) -> tuple[Operator, str]:
     found = _COMPARED.match(text)
     assert found
-    return found[1] or "=", found[2]  # type: ignore[return-value]
+    return cast("Operator", found[1] or "="), found[2]
 
 
 def _number(field: str, text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -239,7 +239,7 @@ class PlanVerbs(Inside):
         """The code of a plan as data of the workspace."""
         return self._upload(None).push_code(folder, check_text(title, "title"))
 
-    def _change(self, plan: str | Plan, **changes: object) -> Plan:
+    def _change(self, plan: str | Plan, **changes: Any) -> Plan:
         if isinstance(plan, str):
             index, project = self._keeper.index, self._project
             alike = self._read(lambda: plan_queries.named_plans(index, plan, project=project, active=True))
@@ -250,7 +250,7 @@ class PlanVerbs(Inside):
                     hint="Name the one that you mean by its id.",
                 )
         id_ = self.plan(plan).id
-        command = ChangePlan(self._settings.user, id_, project=self._project, **changes)  # type: ignore[arg-type]
+        command = ChangePlan(self._settings.user, id_, project=self._project, **changes)
         self._controller.submit(command)
         return self.plan(id_)
 

@@ -133,7 +133,7 @@ def kill_one(root: psutil.Process, name: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "count"),
     [
-        pytest.param(15.0, 40, id="40"),
+        pytest.param(25.0, 40, id="40"),
         pytest.param(60.0, 200, id="200", marks=pytest.mark.soak),
     ],
 )
@@ -144,7 +144,7 @@ def test_many_clients_lose_nothing_while_what_serves_them_is_killed(tmp_path: Pa
         clients = run_clients(
             api, tmp_path, seconds=seconds, count=count, disturb=lambda number: kill_one(api.process, victims[number])
         )
-        assert sum(len(client.pushed) for client in clients) >= count
+        assert sum(len(client.pushed) for client in clients) > count
 
     with raykqi.open(workspace) as ws:
         check(ws, clients)
