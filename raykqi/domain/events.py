@@ -26,6 +26,7 @@ from raykqi.domain.access_events import (
     UserRemoved,
 )
 from raykqi.domain.data import TreeRef
+from raykqi.domain.endpoint_events import EndpointEvent
 from raykqi.domain.order import Attempt, Stored
 from raykqi.domain.plan import Definition, PlanSettings
 from raykqi.domain.run import Cause, Exit, RunStatus, Stopping, Usage
@@ -285,4 +286,5 @@ Event = (
     | RunRetried
     | RunRemoved
     | AccessEvent
+    | EndpointEvent
 )

@@ -26,7 +26,7 @@ Launcher = Literal["process", "sandbox", "container"]
 ParamType = Literal["str", "int", "float", "bool"]
 Scalar = str | int | float | bool
 
-BUILTIN_PLANS = ("raykqi#uploaded", "raykqi#imported", "raykqi#code")
+BUILTIN_PLANS = ("raykqi#uploaded", "raykqi#imported", "raykqi#code", "raykqi#served")
 CODE_INPUT = "(code)"  # the input of a run that names its code; brackets keep it apart from names of users
 LOG_OUTPUT = "(log)"
 PENDING = 10_000

@@ -11,6 +11,7 @@ from raykqi.domain.data import TreeRef
 from raykqi.domain.events import RunInput
 from raykqi.domain.tags import Tag
 from raykqi.engine.access_commands import AccessCommand
+from raykqi.engine.endpoint_commands import EndpointCommand
 from raykqi.engine.run_commands import RunCommand
 
 __all__ = [
@@ -100,5 +101,7 @@ class Envelope(msgspec.Struct, frozen=True):
     expect: str = ""
 
 
-PlainCommand = RecordRun | ChangeTags | Purge | Remove | Condemn | Collected | RunCommand | AccessCommand
+PlainCommand = (
+    RecordRun | ChangeTags | Purge | Remove | Condemn | Collected | RunCommand | AccessCommand | EndpointCommand
+)
 Command = PlainCommand | Envelope
