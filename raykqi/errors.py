@@ -5,6 +5,8 @@
     │   ├── InvalidTag               400  2
     │   ├── InvalidQuery             400  2
     │   ├── UnsafePath               400  2   a path that would leave its tree or target
+    │   ├── WrongInputs              400  2   what a model was asked does not fit its inputs
+    │   ├── UnknownMedia             415  2   a body of a kind that is not understood
     │   ├── TooSlow                  408  2   a body that stopped coming
     │   └── TooLarge                 413  2   a body, file or archive beyond the limit
     ├── NotFound                     404  3   an id, path or workspace that is not there
@@ -41,6 +43,9 @@
     ├── ServerError                  502  9
     │   ├── ServerUnavailable        503  9   the server, or its controller, does not answer now; try again
     │   └── VersionMismatch          409  9   client and server do not speak the same version
+    ├── ModelError                   500  10
+    │   ├── ModelFailed              500  10  a model that cannot be loaded, or failed at a request
+    │   └── ModelGone                503  10  the process of a model ended before it answered
     └── Damaged                      500  7   bytes that are not what their name says
         └── JournalBehind            500  7   the journal ends before entries that were seen in it
 
@@ -62,6 +67,9 @@ __all__ = [
     "InvalidQuery",
     "InvalidTag",
     "JournalBehind",
+    "ModelError",
+    "ModelFailed",
+    "ModelGone",
     "NotFound",
     "ObjectExists",
     "ObjectMissing",
@@ -85,6 +93,7 @@ __all__ = [
     "TooSlow",
     "Unauthenticated",
     "UnknownId",
+    "UnknownMedia",
     "UnsafePath",
     "UploadGap",
     "UploadStale",
@@ -93,6 +102,7 @@ __all__ = [
     "WorkspaceMissing",
     "WorkspaceOwned",
     "WorkspaceTooNew",
+    "WrongInputs",
 ]
 
 
@@ -126,6 +136,14 @@ class InvalidQuery(InvalidInput):
 
 class UnsafePath(InvalidInput):
     pass
+
+
+class WrongInputs(InvalidInput):
+    pass
+
+
+class UnknownMedia(InvalidInput):
+    status = 415
 
 
 class TooSlow(InvalidInput):
@@ -291,6 +309,18 @@ class ServerUnavailable(ServerError):
 
 class VersionMismatch(ServerError):
     status = 409
+
+
+class ModelError(RaykqiError):
+    exit_code = 10
+
+
+class ModelFailed(ModelError):
+    pass
+
+
+class ModelGone(ModelError):
+    status = 503
 
 
 class Damaged(RaykqiError):
