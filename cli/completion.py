@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from cli.session import AnyWorkspace
 
-__all__ = ["complete_data", "complete_plan", "complete_run", "complete_tag", "complete_tag_key"]
+__all__ = ["complete_data", "complete_endpoint", "complete_plan", "complete_run", "complete_tag", "complete_tag_key"]
 
 Offer = tuple[str, str]
 MOST = 50
@@ -47,6 +47,14 @@ def complete_plan(context: typer.Context, incomplete: str) -> list[Offer]:
             named = plan.definition.name or plan.id
             offers += [(text, plan.title) for text in (named, plan.id) if text.startswith(incomplete)][:1]
         return offers[:MOST]
+
+    return _offer(context, ask)
+
+
+def complete_endpoint(context: typer.Context, incomplete: str) -> list[Offer]:
+    def ask(workspace: AnyWorkspace) -> list[Offer]:
+        found = [each for each in workspace.endpoints(limit=RECENT) if each.name.startswith(incomplete)]
+        return [(each.name, each.live.data if each.live else each.reason) for each in found[:MOST]]
 
     return _offer(context, ask)
 

@@ -8,13 +8,14 @@ import msgspec
 import typer
 
 from cli.command import command, noun
+from cli.completion import complete_endpoint
 from cli.output import harmless
 from cli.session import Session
 from cli.table import Column
 from cli.values import parse_duration, show_local
 from raykqi.domain.access import ROLES, Role, Token
 
-__all__ = ["app"]
+__all__ = ["Lasts", "User", "app", "show_new_token"]
 
 COLUMNS = (
     Column("ID", style="cyan"),
@@ -26,6 +27,17 @@ COLUMNS = (
 
 User = Annotated[str, typer.Option("--user", "-u", metavar="NAME", help="Not oneself but this user.")]
 
+Lasts = Annotated[str, typer.Option("--for", metavar="TIME", help="How long it holds.")]
+Endpoint = Annotated[
+    str,
+    typer.Option(
+        "--endpoint",
+        metavar="NAME",
+        help="May ask this endpoint and do nothing else.",
+        autocompletion=complete_endpoint,
+    ),
+]
+
 app = noun("Tokens: they act as their user, in one project or with a smaller role if you wish.")
 
 
@@ -35,6 +47,7 @@ app = noun("Tokens: they act as their user, in one project or with a smaller rol
     examples="""
     raykqi token create nightly
     raykqi token create robot --in vision --role member --for 30d
+    raykqi token create shop --endpoint digits
     """,
 )
 def create(
@@ -44,15 +57,20 @@ def create(
     role: Annotated[
         str | None, typer.Option("--role", metavar="ROLE", help=f"At most as {', '.join(ROLES)}.", show_default=False)
     ] = None,
-    lasts: Annotated[str, typer.Option("--for", metavar="TIME", help="How long it holds.")] = "90d",
+    endpoint: Endpoint = "",
+    lasts: Lasts = "90d",
     user: User = "",
 ) -> None:
     """Make a token and print it: this once, since nobody keeps it."""
     length = parse_duration(lasts, "--for")
     with session.open() as workspace:
         token, text = workspace.issue_token(
-            name, user=user, project=only, role=cast("Role | None", role), expires_in=length
+            name, user=user, project=only, role=cast("Role | None", role), endpoint=endpoint, expires_in=length
         )
+    show_new_token(session, token, text)
+
+
+def show_new_token(session: Session, token: Token, text: str) -> None:
     if session.json:
         session.out.json(msgspec.to_builtins(token) | {"text": text})
     else:
@@ -88,6 +106,8 @@ def revoke(
 
 
 def _narrow(token: Token) -> str:
+    if token.endpoint:
+        return f"asking {token.endpoint}"
     return " as ".join(filter(None, [token.project, token.role])) or "all that its user may"
 
 

@@ -162,7 +162,13 @@ def _checked(headers: Mapping[str, str], name: str) -> str:
 
 def _authorise(route: Route, caller: Caller, project: str) -> None:
     needs = route.needs
-    if needs == "public" or needs == "signed_in":
+    if needs == "public":
+        return
+    if caller.endpoint:
+        raise Forbidden(
+            f"this token may ask the endpoint {caller.endpoint} and do nothing else", hint="Sign in as yourself."
+        )
+    if needs == "signed_in":
         return
     if needs == "workspace":
         if not caller.is_admin:

@@ -53,6 +53,7 @@ class AccessFacts:
     members: dict[tuple[str, str], Role] = field(default_factory=dict)  # by project and user
     tokens: dict[str, TokenFacts] = field(default_factory=dict)
     admins: set[str] = field(default_factory=set)  # of the workspace, who can sign in
+    endpoints: set[tuple[str, str]] = field(default_factory=set)  # project and name
 
 
 _PROJECTS = "SELECT name FROM project WHERE removed IS NULL AND name IN (SELECT unnest(?::VARCHAR[]))"
@@ -72,6 +73,7 @@ _TOKENS = f"""
     WHERE id IN (SELECT unnest(?::VARCHAR[]))
        OR (name = '{SIGN_IN}' AND lower(account) IN (SELECT unnest(?::VARCHAR[])))
 """
+_ENDPOINTS = "SELECT project, name FROM endpoint WHERE name IN (SELECT unnest(?::VARCHAR[]))"
 _ADMINS = "SELECT name FROM user_account WHERE is_admin AND NOT is_disabled"
 
 
@@ -82,6 +84,7 @@ def load_access_facts(
     contents: Collection[str] = (),
     users: Collection[str] = (),
     tokens: Collection[str] = (),
+    endpoints: Collection[str] = (),
     sign_ins: Collection[str] = (),
 ) -> AccessFacts:
     """Facts on what is named; of the users in `sign_ins` the tokens by which they are signed in."""
@@ -94,6 +97,8 @@ def load_access_facts(
         facts.admins = {name for (name,) in index.rows(_ADMINS)}
     if projects and users:
         facts.members = {(project, user): role for project, user, role in index.rows(_MEMBERS, [list(projects)])}
+    if endpoints:
+        facts.endpoints = {(project, name) for project, name in index.rows(_ENDPOINTS, [list(endpoints)])}
     if tokens or sign_ins:
         rows = index.rows(_TOKENS, [list(tokens), [user.lower() for user in sign_ins]])
         facts.tokens = {

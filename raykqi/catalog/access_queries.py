@@ -17,10 +17,10 @@ __all__ += ["list_tokens", "list_users", "password_of", "resolve_token", "run_st
 _PROJECT = "SELECT name, title, quota, created, creator FROM project WHERE removed IS NULL"
 _MEMBERS = "SELECT account, role, project FROM member WHERE project = ? ORDER BY account"
 _USER = "SELECT name, title, is_admin, is_disabled, password <> '', created FROM user_account"
-_TOKEN = "SELECT id, account, name, created, expires, project, role, revoked FROM token"
+_TOKEN = "SELECT id, account, name, created, expires, project, role, revoked, endpoint FROM token"
 _KNOWN = """
     SELECT t.*, u.is_admin, u.is_disabled FROM (
-        SELECT id, account, name, created, expires, project, role, revoked, digest FROM token WHERE id = ?
+        SELECT id, account, name, created, expires, project, role, revoked, endpoint, digest FROM token WHERE id = ?
     ) t JOIN user_account u ON u.name = t.account
 """
 _ROLES = "SELECT project, role FROM member WHERE account = ?"
@@ -131,5 +131,5 @@ def _user(row: tuple[Any, ...]) -> User:
 
 
 def _token(row: tuple[Any, ...]) -> Token:
-    id_, user, name, created, expires, project, role, revoked = row
-    return Token(id_, user, name, utc(created), utc(expires), project, role, revoked and utc(revoked))
+    id_, user, name, created, expires, project, role, revoked, endpoint = row
+    return Token(id_, user, name, utc(created), utc(expires), project, role, revoked and utc(revoked), endpoint)

@@ -70,8 +70,22 @@ ACCESS_STEPS = {
         ),
     ),
     "token issued": Step(
-        schema(id=TEXT, account=TEXT, name=TEXT, digest=TEXT, moment=TIME, expires=TIME, project=TEXT, role=TEXT),
-        ("INSERT INTO token SELECT id, account, name, digest, moment, expires, project, role, NULL FROM step",),
+        schema(
+            id=TEXT,
+            account=TEXT,
+            name=TEXT,
+            digest=TEXT,
+            moment=TIME,
+            expires=TIME,
+            project=TEXT,
+            role=TEXT,
+            endpoint=TEXT,
+        ),
+        (
+            """
+            INSERT INTO token SELECT id, account, name, digest, moment, expires, project, role, NULL, endpoint FROM step
+            """,
+        ),
     ),
     "token revoked": Step(
         schema(id=TEXT, moment=TIME),

@@ -94,6 +94,7 @@ def _(event: TokenIssued, state: Fold) -> None:
     into.add(
         "token issued",
         event.token, event.user, event.name, event.digest, event.at, event.expires, event.project, event.role,
+        event.endpoint,
     )  # fmt: skip
     if _is_one_in_many(event.token):
         into.add("tokens forgotten", event.at - TOKEN_IS_SHOWN)

@@ -27,7 +27,7 @@ __all__ = ["START_HASH", "Connection", "Index", "IndexDamaged", "Position", "utc
 log = logging.getLogger(__name__)
 
 # Postings hold DuckDB's own hash, which may differ between its versions.
-INDEX_FORMAT = f"3/{duckdb.__version__}"
+INDEX_FORMAT = f"4/{duckdb.__version__}"
 Connection = duckdb.DuckDBPyConnection
 START_HASH = "0" * 64
 SLOTS = 16

@@ -209,6 +209,7 @@ class Token(Table, table=True):
     project: str
     role: str
     revoked: datetime | None = Field(default=None, sa_column=Column(DateTime, nullable=True))
+    endpoint: str
 
 
 class Deed(Table, table=True):

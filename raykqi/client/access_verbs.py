@@ -132,17 +132,20 @@ class AccessVerbs(Asking):
         user: str = "",
         project: str = "",
         role: Role | None = None,
+        endpoint: str = "",
         expires_in: timedelta | None = None,
     ) -> tuple[Token, str]:
         """A token for the user (else for the caller), and the text to come with: shown this once.
 
-        `project` and `role` make it narrower than what the user may. It lasts 90 days, unless said otherwise.
+        `project` and `role` make it narrower than what the user may; one of an `endpoint` may ask that and nothing
+        else. It lasts 90 days, unless said otherwise.
         """
         body = _given(
             name=check_name(name, "name of a token"),
             user=user or None,
-            project=project or None,
+            project=project or (self._project if endpoint else None),
             role=role,
+            endpoint=endpoint or None,
             expires_in=expires_in and expires_in.total_seconds(),
         )
         # Its text is in this one answer: a second one could not tell it again.

@@ -76,7 +76,10 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Token(msgspec.Struct, frozen=True):
-    """What is known of a token; `id` is no secret. An empty `project` or `role` narrows nothing."""
+    """What is known of a token; `id` is no secret. An empty `project` or `role` narrows nothing.
+
+    One of an `endpoint` may ask that, in `project`, and do nothing else.
+    """
 
     id: str
     user: str
@@ -86,16 +89,21 @@ class Token(msgspec.Struct, frozen=True):
     project: str = ""
     role: Role | Literal[""] = ""
     revoked: datetime | None = None
+    endpoint: str = ""
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asks, and what they may: `roles` by project. `token` is the id of theirs; `run` is set when a run acts."""
+    """Who asks, and what they may: `roles` by project. `token` is the id of theirs; `run` is set when a run acts.
+
+    With an `endpoint` they have no roles, and may ask the endpoint of this name alone.
+    """
 
     user: str
     is_admin: bool = False
     roles: dict[str, Role] = {}
     token: str = ""
     run: str = ""
+    endpoint: str = ""
 
     def role_in(self, project: str) -> Role | None:
         return "admin" if self.is_admin else self.roles.get(project)

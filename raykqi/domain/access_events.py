@@ -90,7 +90,10 @@ class UserRemoved(msgspec.Struct, frozen=True, gc=False, tag="user.removed", tag
 
 
 class TokenIssued(msgspec.Struct, frozen=True, gc=False, tag="token.issued", tag_field="action"):
-    """`digest` is the hash of the secret. An empty `project` or `role` narrows nothing."""
+    """`digest` is the hash of the secret. An empty `project` or `role` narrows nothing.
+
+    One of an `endpoint` is for asking that.
+    """
 
     at: datetime
     by: str
@@ -101,6 +104,7 @@ class TokenIssued(msgspec.Struct, frozen=True, gc=False, tag="token.issued", tag
     expires: datetime
     project: str = ""
     role: Role | Literal[""] = ""
+    endpoint: str = ""
 
 
 class TokenRevoked(msgspec.Struct, frozen=True, gc=False, tag="token.revoked", tag_field="action"):

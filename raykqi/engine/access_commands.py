@@ -74,6 +74,8 @@ class RemoveUser(msgspec.Struct, frozen=True):
 
 
 class IssueToken(msgspec.Struct, frozen=True):
+    """With the name of an `endpoint` it may ask that one, which is in `project`, and do nothing else."""
+
     by: str
     user: str
     name: str
@@ -81,6 +83,7 @@ class IssueToken(msgspec.Struct, frozen=True):
     expires: datetime
     project: str = ""
     role: Role | Literal[""] = ""
+    endpoint: str = ""
 
 
 class RevokeToken(msgspec.Struct, frozen=True):

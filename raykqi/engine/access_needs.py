@@ -19,6 +19,7 @@ def gather_access_facts(index: Index, commands: Sequence[object]) -> AccessFacts
         contents={command.project for command in asked if isinstance(command, MakeProject | RemoveProject)},
         users=_named(asked, "user"),
         tokens=_named(asked, "token"),
+        endpoints=_named(asked, "endpoint"),
         sign_ins={
             command.user for command in asked if isinstance(command, ChangeUser) and command.password is not None
         },

@@ -158,8 +158,16 @@ def _(command: IssueToken, facts: Facts, now: datetime, ids: IdMaker) -> list[Ev
         )
     project = _project(command.project, facts) if command.project else ""
     role = check_role(command.role) if command.role else ""
-    id_ = ids.new()
-    return [TokenIssued(now, command.by, id_, user.name, name, command.digest, command.expires, project, role)]
+    if command.endpoint:
+        _check_endpoint(command.endpoint, project, facts)
+        if role:
+            raise InvalidInput(
+                f"a token that may ask the endpoint {command.endpoint} and nothing else has no role",
+                hint="Leave out the role, or the endpoint.",
+            )
+    id_, expires = ids.new(), command.expires
+    digest, endpoint = command.digest, command.endpoint
+    return [TokenIssued(now, command.by, id_, user.name, name, digest, expires, project, role, endpoint)]
 
 
 @decide.register
@@ -176,6 +184,13 @@ def _project(name: str, facts: Facts) -> str:
     if name not in facts.access.projects:
         raise UnknownId(f"there is no project {name}", hint="`raykqi project list` lists what there is.")
     return name
+
+
+def _check_endpoint(name: str, project: str, facts: Facts) -> None:
+    if (project, name) not in facts.access.endpoints:
+        raise UnknownId(
+            f"there is no endpoint {name!r} in project {project or 'none'}", hint="`raykqi serve list` shows them."
+        )
 
 
 def _user(name: str, facts: Facts) -> UserFacts:

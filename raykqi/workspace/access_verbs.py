@@ -149,17 +149,21 @@ class AccessVerbs(Inside):
         user: str = "",
         project: str = "",
         role: Role | None = None,
+        endpoint: str = "",
         expires_in: timedelta | None = None,
     ) -> tuple[Token, str]:
         """A token for the user (else for the one of this workspace), and the text to come with: shown this once.
 
-        `project` and `role` make it narrower than what the user may. It lasts 90 days, unless said otherwise.
+        `project` and `role` make it narrower than what the user may; one of an `endpoint` may ask that and nothing
+        else. It lasts 90 days, unless said otherwise.
         """
         lasts = timedelta(days=TOKEN_DAYS) if expires_in is None else expires_in
         called = check_name(name, "name of a token")
         if called == SIGN_IN:
             raise InvalidInput(f"tokens called {SIGN_IN} are given for passwords", hint="Choose another name.")
-        return self._issue(called, user or self._by, lasts, project=project, role=role)
+        if endpoint:
+            project = project or self._project
+        return self._issue(called, user or self._by, lasts, project=project, role=role, endpoint=endpoint)
 
     def tokens(self, user: str = "") -> list[Token]:
         """The tokens of a user, or of all, that have not expired; newest first. Their secrets nobody knows."""
@@ -227,12 +231,20 @@ class AccessVerbs(Inside):
         return Callers(self._keeper, cache(lambda: read_access_key(self._store)))
 
     def _issue(
-        self, name: str, user: str, lasts: timedelta, *, by: str = "", project: str = "", role: Role | None = None
+        self,
+        name: str,
+        user: str,
+        lasts: timedelta,
+        *,
+        by: str = "",
+        project: str = "",
+        role: Role | None = None,
+        endpoint: str = "",
     ) -> tuple[Token, str]:
         secret = new_secret()
         digest = digest_of(secret)
         expires = _later(lasts)
-        command = IssueToken(by or self._by, user, name, digest, expires, project, role or "")
+        command = IssueToken(by or self._by, user, name, digest, expires, project, role or "", endpoint)
         events = self._controller.submit(command)
         event = next(event for event in events if isinstance(event, TokenIssued))
         if event.digest != digest:
@@ -240,7 +252,14 @@ class AccessVerbs(Inside):
                 f"this request was answered before, with token {event.token}", hint="Its text is lost: ask for another."
             )
         token = Token(
-            event.token, event.user, event.name, event.at, event.expires, project=event.project, role=event.role
+            event.token,
+            event.user,
+            event.name,
+            event.at,
+            event.expires,
+            project=event.project,
+            role=event.role,
+            endpoint=event.endpoint,
         )
         return token, token_text(event.token, secret)
 

@@ -73,12 +73,16 @@ def _look_up(index: Index, id_: str) -> _Known | None:
     found = find_token(index, id_)
     if found is None or found.token.revoked or found.standing.is_disabled:
         return None
+    if found.token.endpoint and not found.standing.is_admin and found.token.project not in found.standing.roles:
+        return None  # whose user may not ask that endpoint any more
     return _Known(found.digest, found.token.expires, _caller(found, index))
 
 
 def _caller(found: KnownToken, index: Index) -> Caller:
     """What the user may, less what the token leaves out."""
     token, standing = found.token, found.standing
+    if token.endpoint:
+        return Caller(token.user, token=token.id, endpoint=token.endpoint)
     if not token.project and not token.role:
         return Caller(token.user, standing.is_admin, standing.roles, token.id)
     roles: dict[str, Role] = dict(standing.roles)

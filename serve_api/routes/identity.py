@@ -13,7 +13,7 @@ from serve_api.asking import Asked
 from serve_api.callers import cookie_name, token_cookie
 from serve_api.routing import Routes
 
-__all__ = ["Issued", "routes", "session_cookie"]
+__all__ = ["Issued", "NewToken", "Seconds", "issue", "routes", "session_cookie"]
 
 ID = "01939c1c-7d1e-7b0a-9f41-0d9a6c1e2f33"
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3650 * 86_400)]
@@ -51,12 +51,16 @@ class PasswordChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NewToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`project` and `role` make it narrower than what its user may; for 90 days unless `expires_in` says otherwise."""
+    """`project` and `role` make it narrower than what its user may; for 90 days unless `expires_in` says otherwise.
+
+    One of an `endpoint` of the project may ask that, and do nothing else.
+    """
 
     name: str
     user: str = ""
     project: str = ""
     role: Role | Literal[""] = ""
+    endpoint: str = ""
     expires_in: Seconds | None = None
 
 
@@ -154,6 +158,11 @@ def list_tokens(asked: Asked, query: TokensListed) -> list[Token]:
 @routes.post("/tokens", needs="signed_in", status=201, example=NewToken("ci", project="default", role="viewer"))
 def issue_token(asked: Asked, body: NewToken) -> Issued:
     """A token for oneself; for others too, as an administrator"""
+    return issue(asked, body)
+
+
+def issue(asked: Asked, body: NewToken) -> Issued:
+    """What is shared by all ways to ask for a token."""
     caller = asked.caller
     _refuse_narrow(asked, "make others")
     if body.user not in ("", caller.user) and not caller.is_admin:
@@ -166,6 +175,7 @@ def issue_token(asked: Asked, body: NewToken) -> Issued:
         user=body.user or caller.user,
         project=body.project,
         role=check_role(body.role) if body.role else None,
+        endpoint=body.endpoint,
         expires_in=lasts,
     )
     return Issued(token, text)
@@ -229,5 +239,5 @@ def _refuse_narrow(asked: Asked, what: str) -> None:
     own = next((token for token in asked.workspace.tokens(caller.user) if token.id == caller.token), None)
     if caller.run or own is None:
         raise Forbidden(f"runs cannot {what}", hint="Do it as yourself.")
-    if own.project or own.role:
+    if own.project or own.role or own.endpoint:
         raise Forbidden(f"a token that is limited cannot {what}", hint="Sign in, then do it.")
