@@ -42,6 +42,7 @@ _BY_STATUS: dict[int, type[RaykqiError]] = {
     403: errors.Forbidden,
     404: errors.NotFound,
     413: errors.TooLarge,
+    415: errors.UnknownMedia,
     429: errors.TooManyRequests,
     503: errors.ServerUnavailable,
 }
