@@ -12,7 +12,11 @@ from raykqi.domain.data import DataStatus, Tombstone
 from raykqi.domain.run import RunStatus
 from raykqi.domain.tags import Tag
 
-__all__ = ["Ancestries", "DataNode", "Edge", "Lineage", "RunNode", "Stub", "Tombstone"]
+__all__ = ["Ancestries", "DataNode", "Edge", "EndpointNode", "EndpointStatus", "Lineage", "Node", "RunNode", "Stub"]
+__all__ += ["Tombstone"]
+
+# live: a revision answers; waiting: none does yet, or none can
+EndpointStatus = Literal["live", "waiting", "paused", "removed"]
 
 
 class DataNode(msgspec.Struct, frozen=True):
@@ -46,6 +50,18 @@ class RunNode(msgspec.Struct, frozen=True):
         return self.title or self.plan
 
 
+class EndpointNode(msgspec.Struct, frozen=True):
+    """An endpoint that serves data of the lineage, or has served them."""
+
+    id: str
+    name: str
+    project: str
+    status: EndpointStatus
+    created: datetime
+    updated: datetime
+    creator: str
+
+
 class Stub(msgspec.Struct, frozen=True):
     """A data or run of another project. That it is there is all that is told; `id` is no id that one could ask for."""
 
@@ -57,12 +73,18 @@ class Stub(msgspec.Struct, frozen=True):
         return "another project"
 
 
+Node = DataNode | RunNode | EndpointNode | Stub
+
+
 class Edge(msgspec.Struct, frozen=True):
-    """`input`: data → run; `output`: run → data. `name` is the input or output of the plan."""
+    """`input`: data → run; `output`: run → data; `serves`: data → endpoint.
+
+    `name` is the input or output of the plan, or the revision and what it is, as in `revision 3, live`.
+    """
 
     source: str
     target: str
-    kind: Literal["input", "output"]
+    kind: Literal["input", "output", "serves"]
     name: str
 
 
@@ -76,6 +98,7 @@ class Lineage(msgspec.Struct, frozen=True):
     cut: tuple[str, ...] = ()
     as_of: datetime | None = None
     stubs: tuple[Stub, ...] = ()
+    endpoints: tuple[EndpointNode, ...] = ()
 
     def path(self, source: str, target: str) -> tuple[str, ...]:
         """The shortest way along the edges, ends included; empty when there is none."""

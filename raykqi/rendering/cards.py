@@ -1,4 +1,4 @@
-"""The two shapes of a lineage picture: a card for data, a pill for a run.
+"""The shapes of a lineage picture: a card for data, a pill for a run, a sign for an endpoint.
 
 A shape is measured first, then drawn as SVG elements around its own upper left corner, as broad as
 its column. Colours are classes; `style.py` has them.
@@ -10,12 +10,12 @@ from math import ceil
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-from raykqi.domain.lineage import DataNode, RunNode, Stub
+from raykqi.domain.lineage import DataNode, EndpointNode, RunNode, Stub
 from raykqi.domain.tags import Tag
 from raykqi.rendering.labels import is_named, other_tags, show_size, state_of, title_of
 from raykqi.rendering.text import clean, clip, em_width
 
-__all__ = ["DataCard", "RunPill", "StubCard", "number", "text"]
+__all__ = ["DataCard", "EndpointSign", "RunPill", "StubCard", "number", "text"]
 
 NARROWEST, WIDEST = 160.0, 276.0
 PADDING, BAR = 14.0, 4.0
@@ -102,6 +102,29 @@ class RunPill:
             f'<rect class="frame" width="{number(width)}" height="46" rx="23"/>',
             '<circle class="dot" cx="20" cy="23" r="4.5"/>',
             text(33, 21, "plan", clip(node.shown, room / PLAN_SIZE) or "—"),
+            text(33, 35.5, "facts", clip(self._state, room / FACTS_SIZE)),
+        ]
+
+
+class EndpointSign:
+    """The name of the endpoint, and whether it answers; its corners tell it from a run."""
+
+    height = 46.0
+    corner = 3.0
+
+    def __init__(self, node: EndpointNode) -> None:
+        self._node = node
+        self._state = f"endpoint, {node.status}"
+        needed = max(em_width(clean(node.name)) * PLAN_SIZE, em_width(self._state) * FACTS_SIZE)
+        self.width = min(WIDEST - 24, max(120.0, ceil(needed) + 1 + DOT_ROOM))
+
+    def draw(self, width: float) -> list[str]:
+        node, room = self._node, width - DOT_ROOM
+        return [
+            _title(f"endpoint {node.name}", node.id, node.status, f"by {node.creator}"),
+            f'<rect class="frame" width="{number(width)}" height="46" rx="3"/>',
+            '<path class="dot" d="M20 17l6 6-6 6-6-6Z"/>',
+            text(33, 21, "plan", clip(node.name, room / PLAN_SIZE) or "—"),
             text(33, 35.5, "facts", clip(self._state, room / FACTS_SIZE)),
         ]
 

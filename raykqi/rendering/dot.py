@@ -1,4 +1,4 @@
-"""A lineage in Graphviz's language: data as small tables, runs as coloured boxes.
+"""A lineage in Graphviz's language: data as small tables, runs and endpoints as coloured boxes.
 
 Labels are HTML-like, where only markup has a meaning, so any text is safe once it is escaped.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from raykqi.domain.lineage import DataNode, Lineage, RunNode
+from raykqi.domain.lineage import DataNode, EndpointNode, Lineage, RunNode
 from raykqi.rendering.labels import other_tags, short_ids, show_size, state_of, title_of
-from raykqi.rendering.style import LIGHT, RUN_COLOURS, STATE_COLOURS
+from raykqi.rendering.style import ENDPOINT_COLOURS, LIGHT, RUN_COLOURS, STATE_COLOURS
 from raykqi.rendering.text import clean, clip
 
 __all__ = ["quoted", "to_dot"]
@@ -38,6 +38,10 @@ def to_dot(lineage: Lineage) -> str:
         rows = [*_run_rows(run, short[run.id]), *_rest(run.id in cut)]
         colour = RUN_COLOURS[run.status]
         lines.append(_node(run.id, rows, _frame(colour, f"{colour}22", chosen=run.id in start), run.id))
+    for endpoint in lineage.endpoints:
+        colour, gone = ENDPOINT_COLOURS[endpoint.status], endpoint.status == "removed"
+        frame = _frame(colour, f"{colour}22", chosen=endpoint.id in start, dashed=gone)
+        lines.append(_node(endpoint.id, _endpoint_rows(endpoint), frame, f"endpoint {endpoint.name}"))
     for stub in lineage.stubs:
         rows = [_bold(stub.shown), _small(short[stub.id], LIGHT.muted)]
         lines.append(_node(stub.id, rows, _frame(LIGHT.muted, LIGHT.ground, chosen=False, dashed=True), stub.shown))
@@ -75,6 +79,11 @@ def _run_rows(node: RunNode, short: str) -> list[str]:
         _bold(node.shown),
         f'<FONT COLOR="{RUN_COLOURS[node.status]}">●</FONT> {_small(f"{node.status} · {short}", LIGHT.muted)}',
     ]
+
+
+def _endpoint_rows(node: EndpointNode) -> list[str]:
+    mark = f'<FONT COLOR="{ENDPOINT_COLOURS[node.status]}">◆</FONT>'
+    return [_bold(node.name), f"{mark} {_small(f'endpoint, {node.status}', LIGHT.muted)}"]
 
 
 def _rest(is_cut: bool) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from raykqi.domain.lineage import DataNode, Lineage, RunNode, Stub
+from raykqi.domain.lineage import DataNode, Lineage, Node
 from raykqi.domain.tags import Tag
 from raykqi.rendering.text import clean
 
@@ -18,9 +18,9 @@ __all__ = ["is_named", "nodes_of", "other_tags", "short_ids", "show_day", "show_
 _SHORTEST = 13
 
 
-def nodes_of(lineage: Lineage) -> tuple[DataNode | RunNode | Stub, ...]:
-    """All data, then all runs, then what is of other projects."""
-    return (*lineage.data, *lineage.runs, *lineage.stubs)
+def nodes_of(lineage: Lineage) -> tuple[Node, ...]:
+    """All data, then all runs, then endpoints, then what is of other projects."""
+    return (*lineage.data, *lineage.runs, *lineage.endpoints, *lineage.stubs)
 
 
 def short_ids(lineage: Lineage) -> dict[str, str]:

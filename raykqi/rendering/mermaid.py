@@ -10,7 +10,7 @@ import re
 
 from raykqi.domain.lineage import DataNode, Lineage
 from raykqi.rendering.labels import nodes_of, other_tags, short_ids, show_size, state_of, title_of
-from raykqi.rendering.style import LIGHT, RUN_COLOURS, STATE_COLOURS
+from raykqi.rendering.style import ENDPOINT_COLOURS, LIGHT, RUN_COLOURS, STATE_COLOURS
 from raykqi.rendering.text import clip
 
 __all__ = ["escaped", "to_mermaid"]
@@ -37,6 +37,10 @@ def to_mermaid(lineage: Lineage) -> str:
         label = _label(run.shown, f"{run.status} · {short[run.id]}", *(["…"] if run.id in cut else []))
         style = "start" if run.id in start else f"run_{run.status}"
         lines.append(f'  {names[run.id]}(["{label}"]):::{style}')
+    for endpoint in lineage.endpoints:
+        label = _label(endpoint.name, f"endpoint, {endpoint.status}")
+        style = "start" if endpoint.id in start else f"endpoint_{endpoint.status}"
+        lines.append(f'  {names[endpoint.id]}{{{{"{label}"}}}}:::{style}')
     for stub in lineage.stubs:
         label = _label(stub.shown, short[stub.id])
         lines.append(
@@ -72,9 +76,14 @@ def _classes(lineage: Lineage) -> list[str]:
         f"  classDef run_{state} fill:{RUN_COLOURS[state]}22,stroke:{RUN_COLOURS[state]}"
         for state in sorted({node.status for node in lineage.runs})
     ]
+    served = [
+        f"  classDef endpoint_{state} fill:{ENDPOINT_COLOURS[state]}22,stroke:{ENDPOINT_COLOURS[state]}"
+        for state in sorted({node.status for node in lineage.endpoints})
+    ]
     return [
         *states,
         *runs,
+        *served,
         *([f"  classDef other fill:{LIGHT.ground},stroke:{LIGHT.muted},stroke-dasharray:5 4"] if lineage.stubs else []),
         f"  classDef start fill:{LIGHT.halo},stroke:{LIGHT.start},stroke-width:3px,color:{LIGHT.ink}",
     ]

@@ -4,6 +4,7 @@ A plan is a job, a run is a run, data are versions of a dataset: the name tag na
 consumers collapse by name, and the tree hash is its version. START carries no outputs; they come with
 the event that ends the run. What tombstones tell comes last, as events on datasets. Data of another
 project is a dataset without facets; of runs of another project only those that they took from know.
+An endpoint is a job that reads the models it serves: an event on a job, since no run of it ends.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from raykqi.domain.lineage import DataNode, Edge, Lineage, RunNode, Stub
+from raykqi.domain.lineage import DataNode, Edge, EndpointNode, Lineage, RunNode, Stub
 
 __all__ = ["to_openlineage"]
 
@@ -27,7 +28,7 @@ LIFECYCLE = {"purged": "TRUNCATE", "removed": "DROP"}
 def to_openlineage(lineage: Lineage, *, namespace: str, producer: str) -> list[Json]:
     """Events in the order of their times; `producer` is a URI that names this program."""
     writer = _Writer(lineage, namespace, producer)
-    timed = [*writer.run_events(), *writer.tombstone_events()]
+    timed = [*writer.run_events(), *writer.endpoint_events(), *writer.tombstone_events()]
     return [event for _, event in sorted(timed, key=lambda pair: pair[0])]
 
 
@@ -41,11 +42,14 @@ class _Writer:
         self._taken: dict[str, list[str]] = {}  # of each data, the runs of other projects that took it
         self._inputs: dict[str, list[Edge]] = {}
         self._outputs: dict[str, list[Edge]] = {}
+        self._serves: dict[str, list[Edge]] = {}
         for edge in lineage.edges:
             if edge.kind == "input" and edge.target in self._other:
                 self._taken.setdefault(edge.source, []).append(edge.target)
             elif edge.kind == "input" and (edge.source in self._data or edge.source in self._other):
                 self._inputs.setdefault(edge.target, []).append(edge)
+            elif edge.kind == "serves" and edge.source in self._data:
+                self._serves.setdefault(edge.target, []).append(edge)
             elif edge.kind == "output" and edge.target in self._data:
                 self._outputs.setdefault(edge.source, []).append(edge)
 
@@ -60,6 +64,9 @@ class _Writer:
             if run.status in ENDS:
                 events.append((run.updated, self._run_event(run, ENDS[run.status], run.updated, inputs, outputs)))
         return events
+
+    def endpoint_events(self) -> list[tuple[datetime, Json]]:
+        return [(node.updated, self._endpoint_event(node)) for node in self._lineage.endpoints]
 
     def tombstone_events(self) -> list[tuple[datetime, Json]]:
         alive = {self._name(node) for node in self._lineage.data if not node.tombstone}
@@ -104,6 +111,29 @@ class _Writer:
             },
             "inputs": inputs,
             "outputs": outputs,
+        }
+
+    def _endpoint_event(self, node: EndpointNode) -> Json:
+        served = self._serves.get(node.id, [])
+        state = self._own(
+            "RaykqiEndpointJobFacet",
+            id=node.id,
+            status=node.status,
+            creator=node.creator,
+            serves=[{"revision": edge.name, "data": edge.source} for edge in served],
+        )
+        job_type = self._facet(
+            "2-0-4", "JobTypeJobFacet", processingType="STREAMING", integration="RAYKQI", jobType="ENDPOINT"
+        )
+        datasets = {self._name(self._data[edge.source]): self._data[edge.source] for edge in served}
+        return self._event("JobEvent", node.updated) | {
+            "job": {
+                "namespace": self._namespace,
+                "name": f"{node.project}/endpoints/{node.name}",
+                "facets": {"jobType": job_type, "raykqi_endpoint": state},
+            },
+            "inputs": [self._dataset(data) | {"facets": self._dataset_facets(data)} for data in datasets.values()],
+            "outputs": [],
         }
 
     def _source(self, edge: Edge) -> DataNode | Stub:

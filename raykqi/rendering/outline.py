@@ -7,6 +7,8 @@ from raykqi.rendering.table import Direction, Row, to_rows
 
 __all__ = ["to_text"]
 
+_MARKS = {"data": "●", "run": "▶", "endpoint": "◆"}
+
 _HEADINGS: dict[Direction, str] = {"upstream": "came from", "downstream": "came of it", "beside": "beside it"}
 
 
@@ -22,7 +24,7 @@ def to_text(lineage: Lineage) -> str:
 
 
 def _words(row: Row) -> str:
-    words = [row.via and f"{row.via} ←", "●" if row.kind == "data" else "▶", row.title, row.short, f"({row.state})"]
+    words = [row.via and f"{row.via} ←", _MARKS[row.kind], row.title, row.short, f"({row.state})"]
     if row.again:
         words.append("(see above)")
     else:

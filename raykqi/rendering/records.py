@@ -22,6 +22,7 @@ def to_json(lineage: Lineage) -> Record:
         "edges": [msgspec.to_builtins(edge) for edge in lineage.edges],
         "cut": list(lineage.cut),
         "stubs": [_stub(node) for node in lineage.stubs],
+        "endpoints": [msgspec.to_builtins(node) for node in lineage.endpoints],
     }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["DARK", "LIGHT", "RUN_COLOURS", "STATE_COLOURS", "Theme", "stylesheet"]
+__all__ = ["DARK", "ENDPOINT_COLOURS", "LIGHT", "RUN_COLOURS", "STATE_COLOURS", "Theme", "stylesheet"]
 
 GREEN, BLUE, AMBER, RED, GREY = "#1f9d6b", "#3b7ddd", "#d9920a", "#d64550", "#8a94a6"
 
@@ -25,6 +25,8 @@ RUN_COLOURS = {
     "failed": RED,
     "invalidated": GREY,
 }
+
+ENDPOINT_COLOURS = {"live": GREEN, "waiting": AMBER, "paused": GREY, "removed": GREY}
 
 FONTS = (
     "text{font-family:-apple-system,'Segoe UI',Roboto,'Helvetica Neue','Noto Sans','Hiragino Sans','Noto Sans CJK JP',"
@@ -99,12 +101,17 @@ def _theme(theme: Theme) -> str:
 
 
 def _states() -> str:
-    """Runs are tinted by their state; what the system does by itself stays plain."""
+    """Runs and endpoints are tinted by their state; what the system does by itself stays plain."""
     bars = "".join(f".{state} .bar{{fill:{colour}}}" for state, colour in STATE_COLOURS.items())
     pills = "".join(
         f".run.{state} .dot,.run.{state} .frame{{fill:{colour};stroke:{colour}}}"
         for state, colour in RUN_COLOURS.items()
     )
-    tint = ".run .frame{fill-opacity:.1;stroke-opacity:.5}.run .dot{stroke:none}.builtin .frame{fill-opacity:.03}"
+    pills += "".join(
+        f".endpoint.{state} .dot,.endpoint.{state} .frame{{fill:{colour};stroke:{colour}}}"
+        for state, colour in ENDPOINT_COLOURS.items()
+    )
+    tint = ".endpoint .frame{fill-opacity:.1;stroke-width:1.6}.endpoint .dot{stroke:none}"
+    tint += ".run .frame{fill-opacity:.1;stroke-opacity:.5}.run .dot{stroke:none}.builtin .frame{fill-opacity:.03}"
     tint += ".other .frame{fill-opacity:0;stroke-opacity:1}"
     return f"{bars}{pills}{tint}"

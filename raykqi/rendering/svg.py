@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from raykqi.domain.lineage import DataNode, Edge, Lineage, RunNode, Stub
-from raykqi.rendering.cards import DataCard, RunPill, StubCard, number, text
+from raykqi.domain.lineage import Edge, EndpointNode, Lineage, Node, RunNode, Stub
+from raykqi.rendering.cards import DataCard, EndpointSign, RunPill, StubCard, number, text
 from raykqi.rendering.labels import nodes_of, short_ids, show_day, title_of
 from raykqi.rendering.layout import Box, Layout, Point, lay_out
 from raykqi.rendering.style import stylesheet
@@ -32,13 +32,16 @@ MARKER = (
 )
 
 
+Shape = DataCard | RunPill | EndpointSign | StubCard
+
+
 class Picture(NamedTuple):
     """A lineage with its shapes in their places; `place_of` is where a node stands in `shapes` and `layout`."""
 
     lineage: Lineage
     place_of: dict[str, int]
     edges: list[Edge]
-    shapes: list[DataCard | RunPill | StubCard]
+    shapes: list[Shape]
     layout: Layout
 
 
@@ -76,20 +79,22 @@ def _compose(lineage: Lineage) -> Picture:
     index = {node.id: place for place, node in enumerate(nodes)}
     edges = [edge for edge in lineage.edges if edge.source in index and edge.target in index]
     brief = len(nodes) > DETAILED_NODES
-    shapes: list[DataCard | RunPill | StubCard] = [DataCard(node, short[node.id], brief=brief) for node in lineage.data]
+    shapes: list[Shape] = [DataCard(node, short[node.id], brief=brief) for node in lineage.data]
     shapes += [RunPill(node, short[node.id]) for node in lineage.runs]
+    shapes += [EndpointSign(node) for node in lineage.endpoints]
     shapes += [StubCard(stub, short[stub.id]) for stub in lineage.stubs]
-    boxes = [Box(shape.width, shape.height, not _is_run(node)) for shape, node in zip(shapes, nodes, strict=True)]
+    boxes = [Box(shape.width, shape.height, _kind(node) == "data") for shape, node in zip(shapes, nodes, strict=True)]
     layout = lay_out(boxes, [(index[edge.source], index[edge.target]) for edge in edges])
     return Picture(lineage, index, edges, shapes, layout)
 
 
 def _headings(lineage: Lineage) -> tuple[str, str]:
     names = {node.id: title_of(node) for node in lineage.data} | {node.id: node.shown for node in lineage.runs}
+    served = "1 endpoint" if len(lineage.endpoints) == 1 else f"{len(lineage.endpoints):,} endpoints"
     asked = [clip(names.get(start, start), 30) for start in lineage.start[:3]]
     more = f" and {len(lineage.start) - 3} more" if len(lineage.start) > 3 else ""
     runs = "1 run" if len(lineage.runs) == 1 else f"{len(lineage.runs):,} runs"
-    facts = [f"{len(lineage.data):,} data", runs]
+    facts = [f"{len(lineage.data):,} data", runs, *([served] if lineage.endpoints else [])]
     if lineage.stubs:
         facts.append(f"{len(lineage.stubs):,} of another project")
     if lineage.cut:
@@ -132,7 +137,7 @@ def _nodes(picture: Picture) -> Iterator[str]:
         (x, y), shape = picture.layout.places[place], picture.shapes[place]
         status = "other" if isinstance(node, Stub) else node.status
         classes = [
-            "run" if _is_run(node) else "data",
+            _kind(node),
             status,
             "gone" if status in {"purged", "removed", "other"} else "",
             "builtin" if getattr(node, "plan", "").startswith("raykqi#") else "",
@@ -144,8 +149,12 @@ def _nodes(picture: Picture) -> Iterator[str]:
         )
 
 
-def _is_run(node: DataNode | RunNode | Stub) -> bool:
-    return node.kind == "run" if isinstance(node, Stub) else isinstance(node, RunNode)
+def _kind(node: Node) -> str:
+    if isinstance(node, Stub):
+        return node.kind
+    if isinstance(node, EndpointNode):
+        return "endpoint"
+    return "run" if isinstance(node, RunNode) else "data"
 
 
 def _stubs(picture: Picture) -> Iterator[str]:
@@ -167,12 +176,13 @@ def _stubs(picture: Picture) -> Iterator[str]:
 
 
 def _ports(picture: Picture) -> Iterator[str]:
-    """The names of inputs and outputs, at the data's end of the edge, each name once."""
+    """The names of inputs, outputs and revisions, at the data's end of the edge, each name once."""
     names: dict[tuple[str, bool], dict[str, None]] = {}
     for edge in picture.edges:
         if edge.name:
-            at = (edge.source, True) if edge.kind == "input" else (edge.target, False)
-            names.setdefault(at, {})[edge.name] = None
+            at = (edge.target, False) if edge.kind == "output" else (edge.source, True)
+            shown = edge.name.removeprefix("revision ") if edge.kind == "serves" else edge.name
+            names.setdefault(at, {})[shown] = None
     for (node, leaves), found in names.items():
         place = picture.place_of[node]
         x, y = picture.layout.places[place]

@@ -12,21 +12,22 @@ from typing import Literal
 
 import msgspec
 
-from raykqi.domain.lineage import Ancestries, DataNode, Lineage, RunNode, Stub
+from raykqi.domain.lineage import Ancestries, EndpointNode, Lineage, Node, RunNode, Stub
 from raykqi.rendering.labels import nodes_of, other_tags, short_ids, state_of, title_of
 from raykqi.rendering.text import clean
 
 __all__ = ["DifferenceRow", "Direction", "Row", "ancestries_to_rows", "to_rows"]
 
+Kind = Literal["data", "run", "endpoint"]
 Direction = Literal["start", "upstream", "downstream", "beside"]
 
 
 class Row(msgspec.Struct, frozen=True):
-    """`depth` counts edges from the start; `via` is the input or output that led here."""
+    """`depth` counts edges from the start; `via` is the input, output or revision that led here."""
 
     direction: Direction
     depth: int
-    kind: Literal["data", "run"]
+    kind: Kind
     id: str
     short: str
     title: str
@@ -39,7 +40,7 @@ class Row(msgspec.Struct, frozen=True):
 
 class DifferenceRow(msgspec.Struct, frozen=True):
     side: Literal["left", "right", "both"]
-    kind: Literal["data", "run"]
+    kind: Kind
     id: str
     title: str
     state: str
@@ -69,7 +70,7 @@ def to_rows(lineage: Lineage) -> list[Row]:
 
 def ancestries_to_rows(ancestries: Ancestries) -> list[DifferenceRow]:
     """What only the left has, then what only the right has, then what they share."""
-    sides: tuple[tuple[Literal["left", "right", "both"], tuple[DataNode | RunNode | Stub, ...]], ...] = (
+    sides: tuple[tuple[Literal["left", "right", "both"], tuple[Node, ...]], ...] = (
         ("left", (*ancestries.only_left, *ancestries.runs_only_left, *ancestries.stubs_only_left)),
         ("right", (*ancestries.only_right, *ancestries.runs_only_right, *ancestries.stubs_only_right)),
         ("both", (*ancestries.shared, *ancestries.stubs_shared)),
@@ -82,9 +83,11 @@ def ancestries_to_rows(ancestries: Ancestries) -> list[DifferenceRow]:
     ]
 
 
-def _words(node: DataNode | RunNode | Stub) -> tuple[Literal["data", "run"], str, str, tuple[str, ...]]:
+def _words(node: Node) -> tuple[Kind, str, str, tuple[str, ...]]:
     if isinstance(node, Stub):
         return node.kind, node.shown, "hidden", ()
+    if isinstance(node, EndpointNode):
+        return "endpoint", clean(node.name), node.status, ()
     if isinstance(node, RunNode):
         return "run", clean(node.shown), node.status, ()
     return "data", title_of(node), state_of(node), tuple(clean(str(tag)) for tag in other_tags(node))

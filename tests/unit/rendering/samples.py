@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from raykqi.domain.data import DataStatus
-from raykqi.domain.lineage import DataNode, Edge, Lineage, RunNode, RunStatus, Tombstone
+from raykqi.domain.lineage import DataNode, Edge, EndpointNode, EndpointStatus, Lineage, RunNode, RunStatus, Tombstone
 from raykqi.domain.tags import Tag
 
 START = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
@@ -22,6 +22,7 @@ class Builder:
         self.data: list[DataNode] = []
         self.runs: list[RunNode] = []
         self.edges: list[Edge] = []
+        self.endpoints: list[EndpointNode] = []
 
     def add_data(self, *tags: str, size: int = 4096, files: int = 3, status: DataStatus = "done") -> str:
         node, now = self._next()
@@ -44,16 +45,32 @@ class Builder:
         self.add_run("raykqi#uploaded", {}, {"data": data})
         return data
 
+    def serve(self, name: str, revisions: dict[str, str], *, status: EndpointStatus = "live") -> str:
+        """`revisions` are data by what each is called."""
+        node, now = self._next()
+        later = now + timedelta(seconds=5)
+        self.endpoints.append(EndpointNode(node, name, "default", status, now, later, "hanako"))
+        self.edges += [Edge(data, node, "serves", called) for called, data in revisions.items()]
+        return node
+
     def entomb(self, data: str, reason: str) -> None:
         index = next(place for place, node in enumerate(self.data) if node.id == data)
         stone = Tombstone("purged", START + timedelta(days=3), "太郎", reason)
         self.data[index] = msgspec.structs.replace(self.data[index], status="purged", tombstone=stone)
 
     def lineage(self, *start: str, cut: Sequence[str] = (), as_of: datetime | None = None) -> Lineage:
-        return Lineage(start, tuple(self.data), tuple(self.runs), tuple(self.edges), tuple(cut), as_of)
+        return Lineage(
+            start,
+            tuple(self.data),
+            tuple(self.runs),
+            tuple(self.edges),
+            tuple(cut),
+            as_of,
+            endpoints=tuple(self.endpoints),
+        )
 
     def _next(self) -> tuple[str, datetime]:
-        count = len(self.data) + len(self.runs)
+        count = len(self.data) + len(self.runs) + len(self.endpoints)
         now = START + timedelta(minutes=count)
         stamp = f"{int(now.timestamp() * 1000):012x}"
         return f"{stamp[:8]}-{stamp[8:]}-7{count % 4096:03x}-8000-{count:012x}", now
@@ -101,6 +118,19 @@ def purged() -> Lineage:
     b.add_run("anonymise", {"records": raw}, {"features": features})
     b.entomb(raw, "deletion requested <GDPR> & 本人の依頼")
     return b.lineage(features)
+
+
+def served() -> Lineage:
+    """A model that an endpoint serves, and one that it served before; another endpoint was paused."""
+    b = Builder()
+    images = b.upload("name:images")
+    old = b.add_data("name:digits v1", "type:model")
+    b.add_run("train", {"images": images}, {"model": old})
+    new = b.add_data("name:digits v2", "type:model", "stage:prod")
+    b.add_run("train", {"images": images}, {"model": new})
+    b.serve("digits", {"revision 1, retired": old, "revision 2, live": new})
+    b.serve("digits-試験", {"revision 1, retired": new}, status="paused")
+    return b.lineage(images)
 
 
 def cut() -> Lineage:

@@ -107,9 +107,9 @@ def test_run_states_have_their_colours() -> None:
 def test_any_text_leaves_it_readable(lineage: Lineage) -> None:
     read = list(tokens(to_dot(lineage)))
 
-    assert len([text for kind, text in read if kind == "html" and ElementTree.fromstring(text) is not None]) == 3
+    assert len([text for kind, text in read if kind == "html" and ElementTree.fromstring(text) is not None]) == 4
     rest = "".join(text for kind, text in read if kind == "plain")
-    assert rest.count("->") == 2
+    assert rest.count("->") == 3
     assert rest.count("{") == rest.count("}") == 1
 
 
@@ -132,4 +132,4 @@ def test_graphviz_reads_any_text(lineage: Lineage) -> None:
     graph = graphviz(to_dot(lineage))
 
     assert [node["name"] for node in graph["objects"]] == [node.id for node in nodes_of(lineage)]
-    assert len(graph["edges"]) == 2
+    assert len(graph["edges"]) == 3

@@ -51,6 +51,14 @@ def through_client(event: Json) -> Json:
             producer=event["producer"],
             dataset=base.StaticDataset(**with_facets(event["dataset"])),
         )
+    elif "run" not in event:
+        built = base.JobEvent(
+            eventTime=event["eventTime"],
+            producer=event["producer"],
+            job=base.Job(**with_facets(event["job"])),
+            inputs=[base.InputDataset(**with_facets(dataset)) for dataset in event["inputs"]],
+            outputs=[],
+        )
     else:
         built = base.RunEvent(
             eventTime=event["eventTime"],
@@ -94,7 +102,7 @@ def without_empty(value: Any) -> Any:
     return value
 
 
-@pytest.mark.parametrize("name", ["pipeline", "purged", "cut"])
+@pytest.mark.parametrize("name", ["pipeline", "purged", "cut", "served"])
 def test_the_projects_own_client_reads_every_event(name: str) -> None:
     lineage: Lineage = getattr(samples, name)()
 

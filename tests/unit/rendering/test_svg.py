@@ -158,5 +158,5 @@ def test_great_lineages_are_drawn_whole(lineage: Lineage, nodes: int) -> None:
 def test_any_text_leaves_it_well_formed(lineage: Lineage) -> None:
     svg = to_svg(lineage)
 
-    assert len(groups(svg)) == 3
+    assert len(groups(svg)) == 4
     assert "script" not in {element.tag.removeprefix(SVG) for element in parse(svg).iter()}

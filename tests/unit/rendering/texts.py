@@ -41,10 +41,11 @@ TEXTS = st.one_of(NASTY, st.text(max_size=40), st.text("<>\"'&\\[]{}()|#;-`*_%:/
 
 @st.composite
 def lineages(draw: st.DrawFn) -> Lineage:
-    """One purged data, one run, one result: all of their texts arbitrary."""
+    """One purged data, one run, one result that is served: all of their texts arbitrary."""
     builder = Builder()
     source = builder.add_data(*(f"{draw(TEXTS)}:{draw(TEXTS)}" for _ in range(draw(st.integers(0, 3)))))
     result = builder.add_data(f"name:{draw(TEXTS)}", f"{draw(TEXTS)}:{draw(TEXTS)}")
     builder.add_run(draw(TEXTS), {draw(TEXTS): source}, {draw(TEXTS): result})
+    builder.serve(draw(TEXTS), {draw(TEXTS): result})
     builder.entomb(source, draw(TEXTS))
     return builder.lineage(result, cut=(source,))
