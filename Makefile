@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.raykqi-setup
 UNFINISHED := $(VENV)/.raykqi-setup-unfinished
-BENCHMARKS := transfer commits catalog cli triggers runs api
+BENCHMARKS := transfer commits catalog cli triggers runs api serving
 
 # The first interpreter that is new enough; `make PYTHON=/path/to/python` overrides the choice.
 ifndef PYTHON
