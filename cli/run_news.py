@@ -13,6 +13,8 @@ from cli.values import short_ids, show_duration
 from raykqi.domain.run import ENDED, LIVE, RunStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cli.session import Session
     from raykqi.domain.run import Run
     from raykqi.workspace import Workspace
@@ -24,43 +26,47 @@ SINGLY = 40  # more changes than this in one look are told as counts
 
 
 class RunNews:
-    """Of all projects. `counts` says how many have ended how since the beginning."""
+    """Of all projects. `counts` says how many have ended how since the beginning.
+
+    Each project is asked for what came since its own last news: a run of one may end, and be younger, after another
+    was asked.
+    """
 
     def __init__(self, session: Session, workspace: Workspace, line: LiveLine) -> None:
         self.counts: Counter[str] = Counter()
         self._session = session
         self._workspace = workspace
         self._line = line
-        self._since = datetime.now(UTC)
-        self._seen: dict[str, tuple[str, int]] = {}
+        self._begun = datetime.now(UTC)
+        self._since: dict[str, datetime] = {}
+        self._seen: dict[str, dict[str, tuple[str, int]]] = {}
 
     def look(self) -> None:
         """Tell what is new. A run is told of when it starts, when it has to wait again, and when it ends."""
-        changed = [run for each in self.projects() for run in each.runs(status=TOLD, since=self._since)]
-        news = [run for run in sorted(changed, key=lambda run: run.updated) if self._is_new(run)]
+        news = sorted((run for each in self.projects() for run in self._news_of(*each)), key=lambda run: run.updated)
         for run in news:
             self.counts[run.status] += run.status in ENDED
         if news:
             self._line.clear()
             self._tell(news)
-        if changed:
-            latest = max(run.updated for run in changed)
-            if latest > self._since:
-                self._since = latest
-                recent = {run.id for run in changed if run.updated >= latest}
-                self._seen = {id_: seen for id_, seen in self._seen.items() if id_ in recent or seen[0] not in ENDED}
         if self._line.is_seen:
             self._line.show(self._summary())
 
-    def projects(self) -> list[Workspace]:
-        """The workspace as it is seen in each of its projects."""
+    def projects(self) -> Iterator[tuple[str, Workspace]]:
+        """The name of each project, and the workspace as it is seen there."""
         user = self._workspace.me().user
-        return [self._workspace.acting(user=user, project=each.name) for each in self._workspace.projects()]
+        for each in self._workspace.projects():
+            yield each.name, self._workspace.acting(user=user, project=each.name)
 
-    def _is_new(self, run: Run) -> bool:
-        told = ("live" if run.status in LIVE else run.status, run.attempt)
-        before, self._seen[run.id] = self._seen.get(run.id), told
-        return told != before and (run.status != "waiting" or run.attempt > 0)
+    def _news_of(self, name: str, project: Workspace) -> list[Run]:
+        since, seen = self._since.get(name, self._begun), self._seen.setdefault(name, {})
+        changed = project.runs(status=TOLD, since=since)
+        news = [run for run in changed if _is_new(run, seen)]
+        self._since[name] = latest = max([since, *(run.updated for run in changed)])
+        if latest > since:
+            recent = {run.id for run in changed if run.updated == latest}
+            self._seen[name] = {id_: told for id_, told in seen.items() if id_ in recent or told[0] not in ENDED}
+        return news
 
     def _tell(self, news: list[Run]) -> None:
         if self._session.json:
@@ -82,9 +88,16 @@ class RunNews:
 
     def _summary(self) -> str:
         now: Counter[str] = Counter()
-        for each in self.projects():
+        for _, each in self.projects():
             now.update(each.count_by_status(*LIVE, "waiting"))
         return show_counts(dict(self.counts) | dict(now))
+
+
+def _is_new(run: Run, seen: dict[str, tuple[str, int]]) -> bool:
+    """Also notes it in `seen`."""
+    told = ("live" if run.status in LIVE else run.status, run.attempt)
+    before, seen[run.id] = seen.get(run.id), told
+    return told != before and (run.status != "waiting" or run.attempt > 0)
 
 
 def _word(run: Run) -> str:

@@ -103,7 +103,7 @@ def up(
     with _opened_or_made(session) as workspace, LiveLine() as line, ExitStack() as undo:
         news = RunNews(session, workspace, line)
         changes: queue.SimpleQueue[str] = queue.SimpleQueue()
-        line.show("starting Ray" if address is None else f"joining the Ray at {address}")
+        _say_what_begins(session, line, address)
         served: Serving | Hosting
         if place is None:
             served = undo.enter_context(workspace.serving(**options))
@@ -168,6 +168,14 @@ def _opened_or_made(session: Session) -> Iterator[Workspace]:
         opened = raykqi.open(where)
     with opened as workspace:
         yield workspace
+
+
+def _say_what_begins(session: Session, line: LiveLine, address: str | None) -> None:
+    """It takes half a minute, also where only a file sees it."""
+    what = "starting Ray" if address is None else f"joining the Ray at {address}"
+    line.show(what)
+    if not line.is_seen and not session.json:
+        session.out.complain(f"{what[0].upper()}{what[1:]}; this may take half a minute.")
 
 
 def _announce(

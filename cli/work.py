@@ -67,7 +67,7 @@ def work(
             is_done = served.drain(seconds, tick=news.look)
         news.look()
         line.clear()
-        left = [run for each in news.projects() for run in each.runs(status="waiting", oldest_first=True)]
+        left = [run for _, each in news.projects() for run in each.runs(status="waiting", oldest_first=True)]
     _conclude(session, news, left, is_late=not is_done)
 
 

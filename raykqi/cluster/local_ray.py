@@ -7,7 +7,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,11 +63,12 @@ def start_or_join(
     labels: Mapping[str, str] | None = None,
     dashboard: bool = False,
     temp_dir: Path | None = None,
-    flags: Callable[[Path], Mapping[str, str]] | None = None,
+    flags: Callable[[Path], AbstractContextManager[Mapping[str, str]]] | None = None,
 ) -> RayHandle:
     """Join the cluster at `address`, or start one with what is given, or with all that this machine has.
 
-    `flags` answers more variables for the environment of one of our own, whose folder it is given.
+    `flags` answers more variables for the environment of one of our own, whose folder it is given; it is left when
+    that Ray has ended.
     """
     own = {"cpus": cpus, "gpus": gpus, "memory": memory, "resources": resources, "labels": labels}
     if address and any(value is not None for value in own.values()):
@@ -83,7 +84,8 @@ def start_or_join(
             folder = undo.enter_context(_folder(temp_dir))
             token = _token(folder)
             only_with_it = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folder / TOKEN)} if token else {}
-            undo.enter_context(environment_with({**FLAGS, **only_with_it, **(flags(folder) if flags else {})}))
+            more = undo.enter_context(flags(folder)) if flags else {}
+            undo.enter_context(environment_with({**FLAGS, **only_with_it, **more}))
             options = {
                 "address": "local",
                 "_temp_dir": str(folder),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+from raykqi.cluster.port_block import PortBlock, held_ports
 
 __all__ = ["FAST", "serve_flags"]
 
@@ -13,13 +15,30 @@ FAST = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
 DRAINING = "3"  # seconds for which a replica that goes still answers; half a minute by default
 
 
-def serve_flags(folder: Path) -> dict[str, str]:
-    """With files in `folder`, for by default all Rays of a machine share those of its temporary folder.
+@contextmanager
+def serve_flags(folder: Path) -> Iterator[Mapping[str, str]]:
+    """With files in `folder`, and with ports that no other Ray of ours on this machine has for as long as this lasts.
 
-    Their names are short: Serve puts the 56 letters of a node's id between, and a socket's path may have 97.
+    By default all Rays of a machine share both. The names of the files are short: Serve puts the 56 letters of a
+    node's id between, and a socket's path may have 97.
     """
-    stats, metrics = _free_ports(2)
-    return FAST | {
+    with held_ports() as ports:
+        yield FAST | _of_ports(ports) | _of_files(folder)
+
+
+def _of_ports(ports: PortBlock) -> dict[str, str]:
+    return {
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(ports.stats),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(ports.metrics),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(ports.http.start),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(ports.http.stop),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(ports.grpc.start),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(ports.grpc.stop),
+    }
+
+
+def _of_files(folder: Path) -> dict[str, str]:
+    return {
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": DRAINING,
         "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": DRAINING,
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
@@ -27,14 +46,4 @@ def serve_flags(folder: Path) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "m.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
     }
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as open_:
-        sockets = [open_.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("", 0))
-        return [each.getsockname()[1] for each in sockets]

@@ -17,10 +17,11 @@ from typing import Any
 
 from raykqi.domain.hooks import Hooks
 from raykqi.domain.resources import Resources
-from raykqi.errors import Conflict, InvalidInput, NotFound, ServerUnavailable
+from raykqi.errors import InvalidInput, NotFound, ServerUnavailable
 from raykqi.opening import Parts
 from raykqi.server import take_right
 from raykqi.settings import Settings
+from raykqi.workspace.api_port import held_port
 from raykqi.workspace.hosted import controller_arguments, controller_name, make_controller
 from raykqi.workspace.serving import check_reachable
 
@@ -144,12 +145,12 @@ def open_hosting(
     """At the end, runs go on upon a Ray that was joined; those upon a Ray of our own end with it and wait again."""
     check_reachable(parts.store.url)
     take_right(parts.store, settings, 0).close()  # before a Ray is started in vain
-    port = _free_port(place)
     from raykqi.cluster.local_ray import start_or_join
     from raykqi.cluster.serve_flags import serve_flags
 
     is_fast = place.certificate is None  # the quick proxy does not encrypt
     with ExitStack() as undo:
+        port = undo.enter_context(held_port(place.host, place.port, usual=PORT))
         ray = undo.enter_context(
             start_or_join(
                 address=address,
@@ -189,27 +190,3 @@ def _end_controller(name: str, is_own_ray: bool) -> None:
 
     with suppress(NotFound):
         stop_controller(not is_own_ray, name=name, within=ENDING)
-
-
-def _free_port(place: ApiPlace) -> int:
-    if place.port is not None:
-        return _bound(place.host, place.port)
-    try:
-        return _bound(place.host, PORT)
-    except Conflict:
-        return _bound(place.host, 0)
-
-
-def _bound(host: str, port: int) -> int:
-    """That port, or a free one for 0. Whoever takes it in between makes the start fail."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host.strip("[]"), port))
-            return int(probe.getsockname()[1])
-    except OSError as error:
-        raise Conflict(
-            f"port {port} of {host} cannot be used: {error.strerror}",
-            hint="Choose another --port; 0 takes any that is free.",
-        ) from error

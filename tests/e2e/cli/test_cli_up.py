@@ -26,7 +26,9 @@ def home(tmp_path: Path) -> dict[str, str]:
 def test_up_makes_a_workspace_runs_plans_and_leaves_nothing_behind(bare: CommandLine, home: dict[str, str]) -> None:
     with Program(bare.folder, "up", "--no-api", "--cpus", "2", env=home) as up:
         up.until(lambda line: line.startswith("Runs plans now"))
-        assert "Made an empty workspace: ./.raykqi" in up.errors.read_text()
+        made, begins, *_ = up.errors.read_text().splitlines()
+        assert made == "Made an empty workspace: ./.raykqi"
+        assert begins == "Starting Ray; this may take half a minute."
         assert f"workspace  {bare.folder / '.raykqi'}" in up.lines
         dashboard = next(line.split()[1] for line in up.lines if line.startswith("dashboard"))
         with urllib.request.urlopen(dashboard, timeout=30) as page:
