@@ -11,6 +11,7 @@ import msgspec
 from raykqi.catalog.adjacency import ALL, Adjacency, Reached
 from raykqi.catalog.index import Index, utc
 from raykqi.catalog.redaction import pseudonym
+from raykqi.catalog.serving_lineage import endpoints_of
 from raykqi.domain.lineage import Ancestries, DataNode, Edge, Lineage, RunNode, Stub, Tombstone
 from raykqi.domain.plan import Definition
 from raykqi.domain.tags import Tag
@@ -90,6 +91,7 @@ class LineageReader:
         data: set[int] = set()
         runs: set[int] = set()
         cut: set[int] = set()
+        served: frozenset[int] = frozenset()
         for direction in ("up", "down") if way == "both" else (way,):
             reached = self._adjacency.walk(
                 data=[number] if kind == "data" else [],
@@ -103,10 +105,12 @@ class LineageReader:
             data |= reached.data
             runs |= reached.runs
             cut |= reached.cut
+            served = reached.data if direction == "down" else served
         if siblings:
             own = [run for run in runs if self._adjacency.is_of(run, project)]
             data |= {n for run in own for n in (*self._adjacency.inputs(run), *self._adjacency.outputs(run))}
-        return self._read((id_,), Reached(frozenset(data), frozenset(runs), frozenset(cut)), as_of, project)
+        whole = Reached(frozenset(data), frozenset(runs), frozenset(cut))
+        return self._read((id_,), whole, as_of, project, served)
 
     def path(self, ancestor: str, descendant: str, *, project: str = "default") -> Lineage:
         """The shortest way from one data or run down to another; empty when there is none."""
@@ -151,7 +155,10 @@ class LineageReader:
         last_data, last_run = self._index.rows(_LAST, {"moment": _naive(as_of)})[0]
         return int(last_data), int(last_run)
 
-    def _read(self, start: tuple[str, ...], reached: Reached, as_of: datetime | None, project: str) -> Lineage:
+    def _read(
+        self, start: tuple[str, ...], reached: Reached, as_of: datetime | None, project: str, served: frozenset[int]
+    ) -> Lineage:
+        """Endpoints are shown of the data in `served`."""
         moment = _naive(as_of) if as_of else None
         numbers, runs = sorted(reached.data), sorted(reached.runs)
         run_nodes = {row[0]: _run_node(row) for row in self._index.rows(_RUNS, {"numbers": runs})}
@@ -159,6 +166,8 @@ class LineageReader:
         both = {"numbers": numbers, "runs": runs}
         data = {number: self._shown(node, "data", project) for number, node in data_nodes.items()}
         made_by = {number: self._shown(node, "run", project) for number, node in run_nodes.items()}
+        own = [node.id for number, node in data_nodes.items() if number in served and node.project == project]
+        serving = endpoints_of(self._index, own, project, moment)
         # How another project calls its inputs is its own affair.
         edges = [
             Edge(data[number].id, made_by[run].id, "input", "" if isinstance(made_by[run], Stub) else name)
@@ -173,10 +182,11 @@ class LineageReader:
             start=start,
             data=tuple(node for node in data.values() if isinstance(node, DataNode)),
             runs=tuple(node for node in made_by.values() if isinstance(node, RunNode)),
-            edges=tuple(edges),
+            edges=(*edges, *serving.edges),
             cut=tuple(data[number].id for number in sorted(reached.cut)),
             as_of=as_of,
             stubs=tuple(node for node in (*data.values(), *made_by.values()) if isinstance(node, Stub)),
+            endpoints=serving.endpoints,
         )
 
     def _shown(self, node: Node, kind: Literal["data", "run"], project: str) -> Node | Stub:
