@@ -14,7 +14,7 @@ __all__ = ["LogReader", "chunk_key", "log_folder"]
 class LogReader:
     """`at` is the byte up to which the log was read."""
 
-    def __init__(self, store: Store, run: str, attempt: int) -> None:
+    def __init__(self, store: Store, run: str, attempt: int | str) -> None:
         self.at = 0
         self._store = store
         self._run, self._attempt = run, attempt
@@ -63,11 +63,12 @@ class LogReader:
         return chunk_key(self._run, self._attempt, number)
 
 
-def log_folder(run: str, attempt: int) -> str:
+def log_folder(run: str, attempt: int | str) -> str:
+    """Of an attempt of a run by its number; of an endpoint by the name of a replica."""
     return f"logs/{run}/{attempt}"
 
 
-def chunk_key(run: str, attempt: int, number: int) -> str:
+def chunk_key(run: str, attempt: int | str, number: int) -> str:
     return f"{log_folder(run, attempt)}/{number:08d}.log"
 
 

@@ -1,0 +1,1 @@
+"""Served inference: the replicas of endpoints, between those who ask and the processes that hold models."""
