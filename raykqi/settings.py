@@ -12,7 +12,7 @@ from pathlib import Path
 from raykqi.errors import InvalidInput
 
 __all__ = ["ServerSettings", "Settings", "environment_replaced", "environment_with", "forget_environment"]
-__all__ += ["DEFAULT_FOLDER", "ApiSettings", "nearest_workspace"]
+__all__ += ["DEFAULT_FOLDER", "ApiSettings", "environment_of_models", "nearest_workspace"]
 
 MIB = 1024 * 1024
 DEFAULT_FOLDER = ".raykqi"
@@ -29,6 +29,7 @@ OF_NODES += (
     "XDG_CONFIG_HOME",
 )
 OF_TOOLS = ("PIP_", "UV_")
+OF_MODELS = (*OF_NODES, "PYTHONPATH", "TMPDIR", "CUDA_VISIBLE_DEVICES", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES")
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,11 @@ def environment_replaced(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def environment_of_models() -> dict[str, str]:
+    """What a process in which a model runs gets of this one's variables: no secrets, nothing of Ray."""
+    return {name: os.environ[name] for name in OF_MODELS if name in os.environ}
 
 
 def forget_environment(keep: tuple[str, ...]) -> None:

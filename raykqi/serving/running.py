@@ -1,0 +1,240 @@
+"""The loop of the process in which a model runs: receive, parse, choose a batch, run it, answer.
+
+One thread does it all while the model is quick, as handing over would cost more than it gains. Once the model takes
+milliseconds, or is a class of the user, a second thread receives and parses meanwhile. The model itself is always run
+by the main thread, one batch at a time; streams take turns with batches and with each other.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from queue import Empty, SimpleQueue
+
+import msgspec
+
+from raykqi.domain.endpoint import Batching
+from raykqi.serving.answering import Answering, Prepared
+from raykqi.serving.batching import Batcher
+from raykqi.serving.frames import (
+    ANSWER,
+    ASK,
+    CANCEL,
+    CHUNK,
+    END,
+    KINDS,
+    TAKEN,
+    WINDOW,
+    Answered,
+    Body,
+    Frame,
+    Inbox,
+    frame,
+    read_asking,
+)
+from raykqi.serving.streams import Chunks
+
+__all__ = ["Running"]
+
+QUICK = 0.002  # seconds of a batch up to which one thread is enough
+JOINED = 1 << 16
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Asking:
+    """A request in the process. `answer` is there already when nothing is to be run for it."""
+
+    __slots__ = ("answer", "deadline", "id", "is_cancelled", "joins", "prepared", "rows")
+
+    def __init__(self, id_: int, deadline: float, prepared: Prepared | None, answer: Answered | None) -> None:
+        self.id = id_
+        self.deadline = deadline
+        self.prepared = prepared
+        self.answer = answer
+        self.is_cancelled = False
+        self.joins = prepared.joins if prepared else None
+        self.rows = prepared.rows if prepared else 1
+
+
+class Streaming:
+    """A streamed answer: the pieces to come, and how many bytes were sent that nobody has taken yet."""
+
+    __slots__ = ("chunks", "id", "under_way")
+
+    def __init__(self, id_: int, chunks: Chunks) -> None:
+        self.id = id_
+        self.chunks = chunks
+        self.under_way = 0
+
+
+class Running:
+    def __init__(self, connection: socket.socket, inbox: Inbox, answering: Answering, batching: Batching) -> None:
+        self._connection = connection
+        self._inbox = inbox
+        self._answering = answering
+        self._batcher = Batcher(batching)
+        self._came: SimpleQueue[Asking | Frame | None] = SimpleQueue()  # None: the other side is gone
+        self._known: dict[int, Asking] = {}
+        self._waiting: deque[Asking] = deque()
+        self._streams: dict[int, Streaming] = {}
+        self._reader: threading.Thread | None = None
+
+    def run(self, early: list[Frame]) -> None:
+        """Returns when the other side went away."""
+        for each in early:
+            self._take(each)
+        if not self._answering.about.is_tensor:
+            self._read_aside()
+        while self._gather():
+            self._step()
+
+    def _gather(self) -> bool:
+        """What came goes to those that wait; waits itself only when there is nothing to do."""
+        is_idle = not self._waiting and not any(each.under_way < WINDOW for each in self._streams.values())
+        if self._reader is None and self._came.empty():
+            self._receive(0 if is_idle else socket.MSG_DONTWAIT)
+        while True:
+            try:
+                each = self._came.get(block=is_idle and self._reader is not None)
+            except Empty:
+                return True
+            is_idle = False
+            if each is None:
+                return False
+            if isinstance(each, Asking):
+                self._waiting.append(each)
+            else:
+                self._stream_told(each)
+
+    def _receive(self, flags: int = 0) -> bool:
+        try:
+            count = self._connection.recv_into(self._inbox.room(), 0, flags)
+        except BlockingIOError:
+            return True
+        except OSError:
+            count = 0
+        if not count:
+            self._came.put(None)
+            return False
+        for each in self._inbox.filled(count):
+            self._take(each)
+        return True
+
+    def _take(self, each: Frame) -> None:
+        if each.what == ASK:
+            deadline, headers = read_asking(each.meta)
+            prepared = self._answering.prepare(KINDS[each.number], headers, each.body)
+            if isinstance(prepared, Prepared):
+                asking = Asking(each.id, deadline, prepared, None)
+                self._known[each.id] = asking
+            else:
+                asking = Asking(each.id, deadline, None, prepared)
+            self._came.put(asking)
+        elif each.what == CANCEL:
+            if known := self._known.get(each.id):
+                known.is_cancelled = True
+            self._came.put(each)
+        elif each.what == TAKEN:
+            self._came.put(each)
+
+    def _read_aside(self) -> None:
+        sys.setswitchinterval(0.001)
+        self._reader = threading.Thread(target=self._read, name="requests", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while self._receive():
+            pass
+
+    def _step(self) -> None:
+        out: list[Body] = []
+        now = time.monotonic()
+        while self._waiting:
+            first = self._waiting[0]
+            if first.answer is not None:
+                out += self._rendered(first, first.answer)
+            elif not (first.is_cancelled or first.deadline < now):
+                break
+            self._known.pop(first.id, None)
+            self._waiting.popleft()
+        if self._waiting:
+            self._run_batch(out, now)
+        for streaming in list(self._streams.values()):
+            if streaming.under_way < WINDOW:
+                self._advance(streaming, out)
+        self._send(out)
+
+    def _run_batch(self, out: list[Body], now: float) -> None:
+        live = (
+            each
+            for each in self._waiting
+            if each.prepared is not None and not each.is_cancelled and each.deadline >= now
+        )
+        chosen = self._batcher.choose(live)
+        ids = {each.id for each in chosen}
+        self._waiting = deque(each for each in self._waiting if each.id not in ids)
+        for each in chosen:
+            self._known.pop(each.id, None)
+        prepared = [each.prepared for each in chosen if each.prepared is not None]
+        begun = time.perf_counter()
+        answers = self._answering.run(prepared)
+        took = time.perf_counter() - begun
+        rows = sum(each.rows for each in prepared)
+        self._batcher.learn(rows, took)
+        if self._reader is None and self._batcher.expected(rows) > QUICK:
+            self._read_aside()
+        for each, answer in zip(chosen, answers, strict=True):
+            if isinstance(answer, Chunks):
+                self._streams[each.id] = Streaming(each.id, answer)
+            else:
+                out += self._rendered(each, answer)
+
+    def _advance(self, streaming: Streaming, out: list[Body]) -> None:
+        chunks = streaming.chunks
+        is_first = not streaming.chunks.is_begun
+        piece = chunks.next()
+        if isinstance(piece, Answered) and is_first:
+            del self._streams[streaming.id]
+            out += frame(ANSWER, piece.status, streaming.id, _encode(piece.headers), piece.body)
+            return
+        meta = _encode(chunks.headers) if is_first else b""
+        if isinstance(piece, bytes):
+            streaming.under_way += len(piece)
+            out += frame(CHUNK, 200, streaming.id, meta, piece)
+            return
+        del self._streams[streaming.id]
+        if piece is None:
+            out += frame(END, 200, streaming.id, meta)
+        else:
+            out += frame(END, piece.status, streaming.id, meta, piece.body)
+
+    def _stream_told(self, each: Frame) -> None:
+        streaming = self._streams.get(each.id)
+        if streaming is None:
+            return
+        if each.what == TAKEN:
+            streaming.under_way -= int.from_bytes(each.body or each.meta, "little")
+        else:
+            del self._streams[each.id]
+            streaming.chunks.close()
+
+    def _rendered(self, asking: Asking, answer: Answered) -> Iterator[Body]:
+        yield from frame(ANSWER, answer.status, asking.id, _encode(answer.headers), answer.body)
+
+    def _send(self, pieces: list[Body]) -> None:
+        """As many at a time as are small; large ones are not copied."""
+        small: list[Body] = []
+        for piece in pieces:
+            if len(piece) <= JOINED:
+                small.append(piece)
+                continue
+            self._connection.sendall(b"".join(small))
+            self._connection.sendall(piece)
+            small.clear()
+        if small:
+            self._connection.sendall(b"".join(small))

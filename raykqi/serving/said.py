@@ -1,0 +1,51 @@
+"""What a process prints, line by line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+__all__ = ["Said"]
+
+LONGEST = 4096  # bytes of a line; a longer one is several
+
+
+class Said(asyncio.Protocol):
+    """`say` gets each line when it is whole, and what is left when the process ended."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._rest = b""
+        self._last = ""
+        self._transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            for at in range(0, len(line) or 1, LONGEST):
+                self._tell(line[at : at + LONGEST])
+        while len(self._rest) > LONGEST:
+            self._tell(self._rest[:LONGEST])
+            self._rest = self._rest[LONGEST:]
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - as asyncio calls it
+        if self._rest:
+            self._tell(self._rest)
+            self._rest = b""
+
+    def last(self) -> str:
+        """`: ` and the last line that said something, to be added to a reason."""
+        return f": {self._last}" if self._last else ""
+
+    def close(self) -> None:
+        if self._transport:
+            self._transport.close()
+
+    def _tell(self, line: bytes) -> None:
+        text = line.decode(errors="replace").rstrip("\r")
+        if text.strip():
+            self._last = text.strip()[:500]
+        self._say(text)
