@@ -27,11 +27,11 @@ from raykqi.domain.endpoint import (
 from raykqi.domain.resources import parse_bytes, show_bytes
 from raykqi.domain.tags import Tag, parse_tags
 from raykqi.importers.field import Field
-from raykqi.importers.places import Places, Where
+from raykqi.importers.places import Places, Where, nearest, quote
 from raykqi.importers.writing import write_description
-from raykqi.importers.yaml_tree import decode, read_tree
+from raykqi.importers.yaml_tree import Plain, decode, read_tree
 
-__all__ = ["SECTIONS", "read_endpoint", "render_endpoint"]
+__all__ = ["change_spec", "read_endpoint", "render_endpoint"]
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "batching": Batching,
@@ -45,6 +45,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
 }
 OF_LOADING = ("predictor", "trust", "trust_pickle", "provider", "environment")
 KEYS = ("name", "data", "tags", *OF_LOADING, *SECTIONS, "public", "surge")
+CHANGED = (*(key for key in OF_LOADING if key != "environment"), "public", "surge")
 SIZES, TIMES = ("body", "memory"), ("seconds", "timeout", "idle")
 OFF = ("off", "none")
 TAGS = "[type:model, stage:prod]"
@@ -69,6 +70,44 @@ def read_endpoint(content: bytes, source: str) -> tuple[str, EndpointSpec]:
     )
     with places.at(*_bounds(entries)):
         return name, check_spec(spec)
+
+
+def change_spec(spec: EndpointSpec, changes: Mapping[str, str]) -> EndpointSpec:
+    """The spec with other values, named as in a file with dots between: `scale.most`, `environment.LANG`.
+
+    Lists have commas between their items. Whether what comes of it is possible is checked by who takes it.
+    """
+    for path, text in changes.items():
+        spec = _changed(spec, path, text)
+    return spec
+
+
+def _changed(spec: EndpointSpec, path: str, text: str) -> EndpointSpec:
+    key, _, inner = path.partition(".")
+    field = Field(Plain(text), (*path.split("."),), Places())
+    if key in SECTIONS:
+        kind = SECTIONS[key]
+        if inner not in kind.__struct_fields__:
+            field.refuse(f"there is no key {quote(inner)} in `{key}`", hint=nearest(inner, kind.__struct_fields__))
+        value = _value(kind, inner, _listed(kind, inner, field))
+        return msgspec.structs.replace(spec, **{key: msgspec.structs.replace(getattr(spec, key), **{inner: value})})
+    if key == "environment" and inner:
+        environment = {**spec.loading.environment, inner: field.text()}
+        return msgspec.structs.replace(spec, loading=msgspec.structs.replace(spec.loading, environment=environment))
+    if key not in CHANGED or inner:
+        known = [*CHANGED, *(f"{name}.{each}" for name, kind in SECTIONS.items() for each in kind.__struct_fields__)]
+        field.refuse(f"there is no key {quote(path)} in the spec of an endpoint", hint=nearest(path, known))
+    if key in ("public", "surge"):
+        return msgspec.structs.replace(spec, **{"is_public" if key == "public" else key: field.flag()})
+    value = _value(Loading, key, _listed(Loading, key, field))
+    return msgspec.structs.replace(spec, loading=msgspec.structs.replace(spec.loading, **{key: value}))
+
+
+def _listed(kind: type[msgspec.Struct], key: str, field: Field) -> Field:
+    if get_origin(_hints(kind)[key]) is not tuple:
+        return field
+    items = [Plain(text.strip()) for text in str(field.value).split(",") if text.strip()]
+    return Field(items, field.where, field.places)
 
 
 def render_endpoint(name: str, spec: EndpointSpec) -> str:

@@ -21,7 +21,7 @@ from raykqi.domain.endpoint import (
 )
 from raykqi.domain.tags import Tag
 from raykqi.errors import InvalidInput
-from raykqi.importers.endpoint_file import read_endpoint, render_endpoint
+from raykqi.importers.endpoint_file import change_spec, read_endpoint, render_endpoint
 
 WHOLE = """\
 name: digits
@@ -122,6 +122,48 @@ def test_any_values_read_back_the_same(most: int, body: int, share: float, rate:
 def test_mistakes_are_told_with_their_line(text: str, message: str, hint: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         read(text)
+
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_single_values_are_changed_by_their_names() -> None:
+    changed = change_spec(
+        SPEC,
+        {
+            "scale.most": "5",
+            "limits.rate": "off",
+            "environment.MODE": "fast",
+            "public": "no",
+            "trust": "a.B, c.D",
+            "sampling.tags": "x:y",
+            "predictor": "",
+            "resources.memory": "1Gi",
+        },
+    )
+
+    assert changed.scale == Scale(0, 5, 8.0, 300.0)
+    assert changed.limits.rate is None
+    assert changed.loading == Loading("", ("a.B", "c.D"), provider="cpu", environment={"LANG": "C", "MODE": "fast"})
+    assert changed.sampling.tags == (Tag("x", "y"),)
+    assert not changed.is_public
+    assert changed.resources.memory == 1024**3
+    assert changed.canary == SPEC.canary
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message", "hint"),
+    [
+        ("scale.mots", "3", "there is no key 'mots' in `scale`", "'most'"),
+        ("scale", "3", "there is no key '' in `scale`", "least"),
+        ("canary.share", "half", "canary.share: 'half' is no float", ""),
+        ("publik", "yes", "there is no key 'publik' in the spec of an endpoint", "'public'"),
+        ("public", "maybe", "public: 'maybe' is neither true nor false", ""),
+    ],
+)
+def test_values_that_are_none_are_refused(key: str, value: str, message: str, hint: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        change_spec(SPEC, {key: value})
 
     assert message in caught.value.message
     assert hint in caught.value.hint
