@@ -142,14 +142,14 @@ class Answering:
             return prepared.render(result.value() if isinstance(result, Failure) else result)
         except RaykqiError as error:
             return problem_of(error)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return _failed(error, "the model failed on this request")
 
 
 def _tried(what: Callable[[Any], Any], inputs: Any) -> Any:
     try:
         return what(inputs)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Failure(error)
 
 

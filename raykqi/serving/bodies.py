@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from typing import Any, NamedTuple
 
 import msgspec
@@ -59,6 +58,8 @@ def json_of(body: Body) -> Any:
 
 def arrays_of(upload: Upload, limit: int) -> Any:
     """An array, or a dict of arrays by name; None for what is no file of numpy."""
+    from zipfile import BadZipFile
+
     content = upload.content
     is_archive = content.startswith(ZIP) and (upload.content_type in ARRAYS or upload.name.endswith(".npz"))
     if not (content.startswith(NPY) or is_archive):
@@ -71,15 +72,17 @@ def arrays_of(upload: Upload, limit: int) -> Any:
             return loaded
         with loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (ValueError, OSError, EOFError, KeyError, BadZipFile, NotImplementedError) as error:
         raise InvalidInput(f"the arrays cannot be read: {error}") from None
 
 
 def _check_unpacked(content: bytes, limit: int) -> None:
+    from zipfile import BadZipFile, ZipFile
+
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        with ZipFile(io.BytesIO(content)) as archive:
             size = sum(each.file_size for each in archive.infolist())
-    except zipfile.BadZipFile as error:
+    except BadZipFile as error:
         raise InvalidInput(f"the arrays cannot be read: {error}") from None
     if size > limit:
         raise TooLarge(f"the arrays unpack to {size:,} bytes, and {limit:,} are allowed")

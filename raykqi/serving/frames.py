@@ -102,8 +102,8 @@ class Inbox:
             return [whole]
         self._end += count
         frames: list[Frame] = []
-        while (whole := self._next()) is not None:
-            frames.append(whole)
+        while each := self._next():
+            frames.append(each)
         self._make_room()
         return frames
 

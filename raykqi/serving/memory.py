@@ -7,11 +7,13 @@ import resource
 from pathlib import Path
 
 from raykqi.errors import ModelFailed
+from raykqi.serving.finding import Found
 
 __all__ = ["available_memory", "check_room", "limit_memory", "offer_to_the_kernel", "size_of"]
 
 CGROUPS = Path("/sys/fs/cgroup")
 UNLIMITED = 1 << 60
+WEIGHTS = {".data", ".weight", ".weights", ".onnx_data", ".pb"}
 
 
 def limit_memory(size: int) -> None:
@@ -43,10 +45,12 @@ def check_room(needed: int, limit: int) -> None:
         )
 
 
-def size_of(place: Path) -> int:
-    if place.is_file():
-        return place.stat().st_size
-    return sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+def size_of(found: Found) -> int:
+    """Of the files that are read as they are. How much a user's class takes nobody knows before."""
+    if found.format == "class":
+        return 0
+    beside = found.file.parent.iterdir() if found.format == "onnx" else ()  # weights too large for one file
+    return sum(each.stat().st_size for each in (found.file, *beside) if each == found.file or each.suffix in WEIGHTS)
 
 
 def available_memory() -> int:

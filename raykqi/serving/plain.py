@@ -15,6 +15,7 @@ import msgspec
 from raykqi.errors import InvalidInput, UnknownMedia
 from raykqi.serving.bodies import Upload, arrays_of, read_body
 from raykqi.serving.checking import check, plain_inputs, show_inputs
+from raykqi.serving.describing import about_json
 from raykqi.serving.frames import Answered, Body
 from raykqi.serving.labels import Labelled, labels_of
 from raykqi.serving.model import Model
@@ -50,17 +51,8 @@ def stream_inputs(model: Model, headers: Mapping[str, str], body: Body) -> Any:
 
 
 def metadata(model: Model) -> Answered:
-    about, card = model.about, model.about.card
-    told: dict[str, Any] = {
-        "model": model.told,
-        "kind": about.kind,
-        "platform": about.platform,
-        "inputs": [{"name": each.name, "datatype": each.datatype, "shape": each.shape} for each in about.inputs],
-        "outputs": [{"name": each.name, "datatype": each.datatype, "shape": each.shape} for each in about.outputs],
-        "streams": about.streams,
-        "card": card,
-    }
-    return Answered(200, dict(JSON), as_json(told))
+    """What the model is and takes, and what its card says."""
+    return _rendered({"model": model.told, **about_json(model.about)})
 
 
 def detail_of(answer: Answered) -> str:

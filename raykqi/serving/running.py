@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
 from queue import Empty, SimpleQueue
 
 import msgspec
@@ -60,6 +59,10 @@ class Asking:
         self.joins = prepared.joins if prepared else None
         self.rows = prepared.rows if prepared else 1
 
+    def is_over(self, now: float) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.is_cancelled or self.deadline < now
+
 
 class Streaming:
     """A streamed answer: the pieces to come, and how many bytes were sent that nobody has taken yet."""
@@ -81,6 +84,7 @@ class Running:
         self._came: SimpleQueue[Asking | Frame | None] = SimpleQueue()  # None: the other side is gone
         self._known: dict[int, Asking] = {}
         self._waiting: deque[Asking] = deque()
+        self._ready: list[Body] = []  # answers that needed no model
         self._streams: dict[int, Streaming] = {}
         self._reader: threading.Thread | None = None
 
@@ -95,7 +99,7 @@ class Running:
 
     def _gather(self) -> bool:
         """What came goes to those that wait; waits itself only when there is nothing to do."""
-        is_idle = not self._waiting and not any(each.under_way < WINDOW for each in self._streams.values())
+        is_idle = not (self._waiting or self._ready or any(each.under_way < WINDOW for each in self._streams.values()))
         if self._reader is None and self._came.empty():
             self._receive(0 if is_idle else socket.MSG_DONTWAIT)
         while True:
@@ -107,7 +111,10 @@ class Running:
             if each is None:
                 return False
             if isinstance(each, Asking):
-                self._waiting.append(each)
+                if each.answer is None:
+                    self._waiting.append(each)
+                else:
+                    self._ready += _rendered(each, each.answer)
             else:
                 self._stream_told(each)
 
@@ -148,34 +155,28 @@ class Running:
         self._reader.start()
 
     def _read(self) -> None:
-        while self._receive():
-            pass
+        try:
+            while self._receive():
+                pass
+        finally:
+            self._came.put(None)
 
     def _step(self) -> None:
-        out: list[Body] = []
+        out, self._ready = self._ready, []
         now = time.monotonic()
-        while self._waiting:
-            first = self._waiting[0]
-            if first.answer is not None:
-                out += self._rendered(first, first.answer)
-            elif not (first.is_cancelled or first.deadline < now):
-                break
-            self._known.pop(first.id, None)
-            self._waiting.popleft()
+        if any(each.is_over(now) for each in self._waiting):
+            for each in [each for each in self._waiting if each.is_over(now)]:
+                self._known.pop(each.id, None)
+                self._waiting.remove(each)
         if self._waiting:
-            self._run_batch(out, now)
+            self._run_batch(out)
         for streaming in list(self._streams.values()):
             if streaming.under_way < WINDOW:
                 self._advance(streaming, out)
         self._send(out)
 
-    def _run_batch(self, out: list[Body], now: float) -> None:
-        live = (
-            each
-            for each in self._waiting
-            if each.prepared is not None and not each.is_cancelled and each.deadline >= now
-        )
-        chosen = self._batcher.choose(live)
+    def _run_batch(self, out: list[Body]) -> None:
+        chosen = self._batcher.choose(self._waiting)
         ids = {each.id for each in chosen}
         self._waiting = deque(each for each in self._waiting if each.id not in ids)
         for each in chosen:
@@ -192,7 +193,7 @@ class Running:
             if isinstance(answer, Chunks):
                 self._streams[each.id] = Streaming(each.id, answer)
             else:
-                out += self._rendered(each, answer)
+                out += _rendered(each, answer)
 
     def _advance(self, streaming: Streaming, out: list[Body]) -> None:
         chunks = streaming.chunks
@@ -223,9 +224,6 @@ class Running:
             del self._streams[each.id]
             streaming.chunks.close()
 
-    def _rendered(self, asking: Asking, answer: Answered) -> Iterator[Body]:
-        yield from frame(ANSWER, answer.status, asking.id, _encode(answer.headers), answer.body)
-
     def _send(self, pieces: list[Body]) -> None:
         """As many at a time as are small; large ones are not copied."""
         small: list[Body] = []
@@ -238,3 +236,7 @@ class Running:
             small.clear()
         if small:
             self._connection.sendall(b"".join(small))
+
+
+def _rendered(asking: Asking, answer: Answered) -> list[Body]:
+    return frame(ANSWER, answer.status, asking.id, _encode(answer.headers), answer.body)

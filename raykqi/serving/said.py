@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 __all__ = ["Said"]
 
 LONGEST = 4096  # bytes of a line; a longer one is several
+MOST = 500  # lines of a second; a model that prints more must not keep the replica from its work
 
 
 class Said(asyncio.Protocol):
@@ -18,6 +20,8 @@ class Said(asyncio.Protocol):
         self._rest = b""
         self._last = ""
         self._transport: asyncio.BaseTransport | None = None
+        self._second = 0
+        self._told = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -45,7 +49,16 @@ class Said(asyncio.Protocol):
             self._transport.close()
 
     def _tell(self, line: bytes) -> None:
+        second = int(time.monotonic())
+        if second != self._second:
+            if self._told > MOST:
+                self._say(f"({self._told - MOST} more lines of that second are left out)")
+            self._second, self._told = second, 0
+        self._told += 1
+        if self._told > MOST and self._told % 16:  # some are looked at, to know what was said last
+            return
         text = line.decode(errors="replace").rstrip("\r")
         if text.strip():
             self._last = text.strip()[:500]
-        self._say(text)
+        if self._told <= MOST:
+            self._say(text)

@@ -44,7 +44,7 @@ class Chunks:
             return None
         except RaykqiError as error:
             return problem_of(error)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             traceback.print_exception(error)
             return problem(500, f"the model failed on this request: {type(error).__name__}: {error}")
 

@@ -19,6 +19,8 @@ import msgspec
 
 from raykqi.errors import ModelFailed, RaykqiError
 from raykqi.serving.answering import Answering
+from raykqi.serving.card import read_card
+from raykqi.serving.finding import find
 from raykqi.serving.frames import ABOUT, FAILED, START, Body, Frame, Inbox, frame
 from raykqi.serving.loading import load
 from raykqi.serving.memory import check_room, limit_memory, offer_to_the_kernel, size_of
@@ -74,10 +76,11 @@ def _started(connection: socket.socket, inbox: Inbox) -> tuple[Start, list[Frame
 
 
 def _loaded(how: Start) -> Answering:
-    model = Path(how.model)
-    check_room(size_of(model), how.memory)
+    model, code = Path(how.model), Path(how.code) if how.code else None
+    found = find(model, code, how.loading, read_card(model, how.tags))
+    check_room(size_of(found), how.memory)
     limit_memory(how.memory)
-    predictor = load(model, Path(how.code) if how.code else None, how.loading, how.threads)
+    predictor = load(model, code, how.loading, how.threads, tags=how.tags)
     answering = Answering(predictor, how)
     answering.warm_up()
     return answering
