@@ -205,7 +205,7 @@ class EndpointPage(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A request that is answered later: `request` and, when it is done, `result` are data."""
+    """A request that is answered later: `request` and, when it is done, `result` are data, the latter with this `tree`."""
 
     id: str
     endpoint: str
@@ -220,6 +220,7 @@ class Job(msgspec.Struct, frozen=True):
     revision: int = 0
     ended: datetime | None = None
     reason: str = ""
+    tree: str = ""
 
 
 class JobPage(msgspec.Struct, frozen=True):

@@ -98,7 +98,9 @@ class Access:
         if caller.endpoint:
             if caller.endpoint == self._name:
                 return caller.user
-            return Forbidden(f"this token is for the endpoint {caller.endpoint}", hint="Ask with one for this endpoint.")
+            return Forbidden(
+                f"this token is for the endpoint {caller.endpoint}", hint="Ask with one for this endpoint."
+            )
         if caller.may("viewer", self._project):
             return caller.user
         return UnknownId(f"there is no endpoint {self._name!r}", hint="`raykqi serve list` shows what there is.")

@@ -13,7 +13,7 @@ import msgspec
 
 from raykqi.domain.endpoint import ANSWERING, Batching, EndpointSpec, Loading, ServingResources
 from raykqi.domain.rollout import ReportedRevision, WantedRevision
-from raykqi.errors import RaykqiError, StorageError
+from raykqi.errors import ModelGone, RaykqiError, StorageError
 from raykqi.serving.process import Start
 from serve_api.inference.counting import Counter
 from serve_api.inference.placing import Places
@@ -112,6 +112,12 @@ class Held:
                 return False
         return self.state == "ready" and not self.is_over
 
+    def process(self) -> Model:
+        """Raises ModelGone when there is none at the moment."""
+        if self.model is None:
+            raise ModelGone("the process of the model has ended")
+        return self.model
+
     def answered(self) -> None:
         """One request less is under way."""
         self.asking -= 1
@@ -209,7 +215,7 @@ class Held:
         try:
             path = await asyncio.shield(taking)
         except asyncio.CancelledError:
-            taking.add_done_callback(lambda done: done.exception() or self._release(tree))
+            taking.add_done_callback(lambda done: self._let_go(done, tree))
             raise
         if tree in self._placed:
             await asyncio.to_thread(self._around.places.release, tree)  # it was held already
@@ -217,8 +223,9 @@ class Held:
             self._placed.append(tree)
         return path
 
-    def _release(self, tree: str) -> None:
-        asyncio.get_running_loop().run_in_executor(None, self._around.places.release, tree)
+    def _let_go(self, taken: asyncio.Future[Path], tree: str) -> None:
+        if taken.exception() is None:
+            asyncio.get_running_loop().run_in_executor(None, self._around.places.release, tree)
 
     async def _leave_places(self) -> None:
         placed, self._placed = self._placed, []
