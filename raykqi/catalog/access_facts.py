@@ -32,7 +32,7 @@ class TokenFacts:
 
 @dataclass(frozen=True)
 class Contents:
-    """What is in a project: data that was not removed, plans that are active, runs that have not ended.
+    """What is in a project: data that was not removed, active plans, runs that have not ended, endpoints.
 
     `was_removed` says whether there was a project of this name before.
     """
@@ -41,6 +41,7 @@ class Contents:
     plans: int = 0
     runs: int = 0
     was_removed: bool = False
+    endpoints: int = 0
 
 
 @dataclass
@@ -62,7 +63,8 @@ _CONTENTS = """
     SELECT (SELECT count(*) FROM data WHERE project = $1 AND status <> 'removed'),
            (SELECT count(*) FROM plan WHERE project = $1 AND active),
            (SELECT count(*) FROM run WHERE project = $1 AND status NOT IN ('done', 'failed', 'invalidated')),
-           EXISTS (FROM project WHERE name = $1 AND removed IS NOT NULL)
+           EXISTS (FROM project WHERE name = $1 AND removed IS NOT NULL),
+           (SELECT count(*) FROM endpoint WHERE project = $1 AND removed IS NULL)
 """
 _USERS = """
     SELECT name, is_admin, is_disabled FROM user_account WHERE lower(name) IN (SELECT unnest(?::VARCHAR[]))
@@ -73,7 +75,7 @@ _TOKENS = f"""
     WHERE id IN (SELECT unnest(?::VARCHAR[]))
        OR (name = '{SIGN_IN}' AND lower(account) IN (SELECT unnest(?::VARCHAR[])))
 """
-_ENDPOINTS = "SELECT project, name FROM endpoint WHERE name IN (SELECT unnest(?::VARCHAR[]))"
+_ENDPOINTS = "SELECT project, name FROM endpoint WHERE removed IS NULL AND name IN (SELECT unnest(?::VARCHAR[]))"
 _ADMINS = "SELECT name FROM user_account WHERE is_admin AND NOT is_disabled"
 
 

@@ -87,6 +87,15 @@ ACCESS_STEPS = {
             """,
         ),
     ),
+    "endpoint removed": Step(
+        schema(id=TEXT),
+        (
+            """
+            DELETE FROM token t USING step s, endpoint e
+            WHERE e.id = s.id AND t.endpoint = e.name AND t.project = e.project
+            """,
+        ),
+    ),
     "token revoked": Step(
         schema(id=TEXT, moment=TIME),
         ("UPDATE token t SET revoked = coalesce(t.revoked, s.moment) FROM step s WHERE t.id = s.id",),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import duckdb
 import msgspec
 
-from raykqi.catalog import apply_access, apply_data, apply_runs  # noqa: F401  they register their folds
+from raykqi.catalog import apply_access, apply_data, apply_endpoints, apply_runs  # noqa: F401  they register their folds
 from raykqi.catalog.folding import ROUND_EVENTS, Fold
 from raykqi.catalog.index import Position
 from raykqi.catalog.matched import match_all

@@ -53,7 +53,7 @@ def _(event: RunRecorded, state: Fold) -> None:
             )
         )
         into.first_tags.add(number, output.tags)
-        if state.ports:
+        if state.ports or state.endpoints:
             into.fresh[output.data] = Candidate(
                 number, output.data, event.project, event.at.replace(tzinfo=None), frozenset(output.tags)
             )

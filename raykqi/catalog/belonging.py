@@ -9,11 +9,12 @@ from raykqi.catalog.index import Index
 
 __all__ = ["count_runs_everywhere", "projects_of"]
 
-Kind = Literal["data", "run", "plan"]
+Kind = Literal["data", "run", "plan", "endpoint"]
 _PROJECTS = {
     "data": "SELECT id::VARCHAR, project FROM data WHERE id IN (SELECT unnest(?::UUID[]))",
     "run": "SELECT id::VARCHAR, project FROM run WHERE id IN (SELECT unnest(?::UUID[]))",
     "plan": "SELECT id::VARCHAR, project FROM plan WHERE id IN (SELECT unnest(?::UUID[]))",
+    "endpoint": "SELECT id, project FROM endpoint WHERE id IN (SELECT unnest(?::VARCHAR[]))",
 }
 
 

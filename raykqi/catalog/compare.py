@@ -9,6 +9,7 @@ __all__ = ["differing_tables"]
 _TABLES: tuple[str, ...] = ("run", "run_input", "data", "tag", "tag_past", "tombstone", "condemned", "posting")
 _TABLES += ("plan", "plan_port", "plan_tag", "matched")
 _TABLES += ("project", "member", "user_account", "token", "deed", "answered")
+_TABLES += ("endpoint", "revision", "revision_move", "job")
 # The number of rows and an order-free digest of them: two tables with the same are the same.
 _DIGEST = "SELECT count(*), coalesce(sum(hash(t)::HUGEINT), 0), coalesce(bit_xor(hash(t)), 0) FROM {} t"
 

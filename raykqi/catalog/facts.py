@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from raykqi.catalog.access_facts import AccessFacts
+from raykqi.catalog.endpoint_facts import EndpointFacts, JobFacts
 from raykqi.catalog.index import Index
 from raykqi.catalog.quotas import StorageFacts
 from raykqi.catalog.run_facts import PlanFacts, RunFacts
@@ -65,6 +66,10 @@ class Facts:
     flows: frozenset[frozenset[Tag]] = frozenset()  # tags of all that could come of the plan that is applied
     access: AccessFacts = field(default_factory=AccessFacts)
     gone: frozenset[str] = frozenset()  # projects that were removed
+    endpoints: dict[str, EndpointFacts] = field(default_factory=dict)
+    endpoint_names: dict[str, str] = field(default_factory=dict)  # the ids of those that were not removed
+    jobs: dict[str, JobFacts] = field(default_factory=dict)
+    served: dict[str, list[str]] = field(default_factory=dict)  # data → names of the endpoints whose model it is
     entry: int = 1  # the number of the next one in the journal
     answered: dict[tuple[str, str], Answered] = field(default_factory=dict)  # by user and key
     etag: str = ""  # of what a command changes that expects one; it comes alone

@@ -29,6 +29,7 @@ class Fold:
         self.runs, self.data, self.generation = position.runs, position.data, position.generation
         self.plans, self.ports = position.plans, position.ports
         self.deeds, self.last_id = position.deeds, position.last_id
+        self.endpoints, self.moves = position.endpoints, position.moves
         self.round = Round()
         self._connection = connection
         self.memory = memory
@@ -62,7 +63,7 @@ class Fold:
             self._written.result()
 
     def _write(self, full: Round) -> None:
-        self.memory.has_plans = self.ports > 0
+        self.memory.has_plans, self.memory.has_endpoints = self.ports > 0, self.endpoints > 0
         full.write(self._connection, self.memory, derived=self._derived)
         if self._derived:
             self.memory.numbers.update((id_, born.number) for id_, born in full.born.items())
@@ -76,6 +77,8 @@ class Fold:
             "plans": self.plans,
             "ports": self.ports,
             "deeds": self.deeds,
+            "endpoints": self.endpoints,
+            "moves": self.moves,
             "generation": self.generation,
             "last_id": self.last_id,
         }

@@ -52,6 +52,10 @@ _DISPOSABLE = (
     "token",
     "deed",
     "answered",
+    "endpoint",
+    "revision",
+    "revision_move",
+    "job",
 )
 _OUR_MISTAKES = (
     duckdb.ResourceInUseException,
@@ -79,6 +83,8 @@ class Position(msgspec.Struct, frozen=True):
     plans: int = 0
     ports: int = 0
     deeds: int = 0
+    endpoints: int = 0
+    moves: int = 0
     last_id: str = ""
 
 

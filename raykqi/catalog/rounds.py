@@ -16,6 +16,7 @@ import pyarrow as pa
 from raykqi.catalog.access_steps import ACCESS_STEPS
 from raykqi.catalog.changes import Changes
 from raykqi.catalog.deeds import Deeds
+from raykqi.catalog.endpoint_steps import EndpointRows
 from raykqi.catalog.handing import Handed, run_statements
 from raykqi.catalog.matched import match_data, match_ports
 from raykqi.catalog.memory import Memory
@@ -127,7 +128,7 @@ class Round:
         self.new_ports: list[Port] = []
         self.run_numbers: dict[str, int] = {}  # of the runs of this round
         self.later_data: list[tuple[str, tuple[object, ...]]] = []  # for runs of other rounds: a row without the run
-        self.access, self.deeds = Steps(ACCESS_STEPS), Deeds()
+        self.access, self.deeds, self.endpoints = Steps(ACCESS_STEPS), Deeds(), EndpointRows()
         self._found = Rows(_TAG)  # of `found`, once it is complete
 
     def take_off(self, data: str, tag: Tag, at: datetime, by: str) -> None:
@@ -155,7 +156,7 @@ class Round:
         given: dict[str, Handed] = {name: rows for name, rows, _ in written}
         statements = [each for _, _, its in written for each in its if derived or "posting" not in each]
         run_statements(connection, given, statements)
-        for changes in (self.run_changes, self.data_changes, self.plan_changes):
+        for changes in (self.run_changes, self.data_changes, self.plan_changes, *self.endpoints.changes()):
             changes.write(connection)
         self.access.write(connection)
         for generation in self.collected:
@@ -194,6 +195,7 @@ class Round:
         yield "new_plan", self.plans, (_INSERT_PLANS,)
         yield "new_port", self.ports, (_INSERT_PORTS,)
         yield "new_port_tag", self.port_tags, (_INSERT_PORT_TAGS,)
+        yield from self.endpoints.writes()
         yield from self.deeds.writes()
 
     def _number(self, rows: Rows, connection: duckdb.DuckDBPyConnection, memory: Memory) -> None:

@@ -35,6 +35,10 @@ _ORDER = {
     "token": "id",
     "deed": "number",
     "answered": "moment, author, key",
+    "endpoint": "id",
+    "revision": "endpoint, number",
+    "revision_move": "number",
+    "job": "id",
 }
 
 

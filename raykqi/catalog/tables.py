@@ -212,6 +212,71 @@ class Token(Table, table=True):
     endpoint: str
 
 
+class Endpoint(Table, table=True):
+    """`spec` is JSON; `held` is what keeps it from being served. Those that were removed keep their row."""
+
+    __tablename__ = "endpoint"
+    id: str = Field(primary_key=True)
+    name: str
+    project: str
+    spec: str
+    created: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    updated: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    creator: str
+    is_paused: bool
+    is_pinned: bool
+    followed: str
+    reason: str
+    held: str
+    removed: datetime | None = Field(default=None, sa_column=Column(DateTime, nullable=True))
+
+
+class Revision(Table, table=True):
+    """`loading` and `cause` are JSON."""
+
+    __tablename__ = "revision"
+    endpoint: str = Field(primary_key=True)
+    number: int = Field(sa_column=_number(key=True))
+    data: uuid.UUID
+    loading: str
+    status: str
+    created: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    creator: str
+    cause: str
+    reason: str
+
+
+class RevisionMove(Table, table=True):
+    """What a revision became, one step after the other."""
+
+    __tablename__ = "revision_move"
+    number: int = Field(sa_column=_number(key=True))
+    endpoint: str
+    revision: int = Field(sa_column=_number())
+    moment: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    author: str
+    status: str
+    reason: str
+
+
+class Job(Table, table=True):
+    """`request` and `result` are ids of data; a job without a result, or without an end, has "" there."""
+
+    __tablename__ = "job"
+    id: str = Field(primary_key=True)
+    endpoint: str
+    status: str
+    request: str
+    kind: str
+    content_type: str
+    created: datetime = Field(sa_column=Column(DateTime, nullable=False))
+    creator: str
+    result: str
+    revision: int = Field(sa_column=_number())
+    ended: datetime | None = Field(default=None, sa_column=Column(DateTime, nullable=True))
+    reason: str
+
+
 class Deed(Table, table=True):
     """Who did what, as far as no other table tells it."""
 
@@ -240,7 +305,7 @@ class Answered(Table, table=True):
 
 TABLES: tuple[type[Table], ...] = (
     Meta, Run, RunInput, Data, Tag, TagPast, Tombstone, Condemned, Plan, PlanPort, PlanTag,
-    Project, Member, UserAccount, Token, Deed, Answered,
+    Project, Member, UserAccount, Token, Deed, Answered, Endpoint, Revision, RevisionMove, Job,
 )  # fmt: skip
 
 

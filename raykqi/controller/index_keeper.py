@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from raykqi.catalog.following_endpoints import FollowingEndpoints
 from raykqi.catalog.index import Connection, Index, IndexDamaged, Position
 from raykqi.catalog.memory import Memory
 from raykqi.catalog.ports import Ports
@@ -49,6 +50,7 @@ class IndexKeeper:
         self._latest: Position | None = None
         self._answers: dict[Callable[[Index], object], tuple[int, int, object]] = {}
         self._ports: Ports | None = None  # of all plans, as of the last transaction
+        self._followers: FollowingEndpoints | None = None  # the same, if anybody has asked
         self.others = 0  # how often something of other processes was found
         self._times_begun = 0
         self._is_whole = True  # not while it is made anew, and what was begun failed
@@ -140,21 +142,23 @@ class IndexKeeper:
                     if advance.position != before:
                         connection.execute(_MOVE, [msgspec.json.encode(advance.position).decode()])
             except BaseException:
-                self._position = self._ports = None
+                self._position = self._ports = self._followers = None
                 raise
             self._position = self._latest = advance.position
             self._ports = advance.memory.ports if derived else None
+            self._followers = advance.memory.followers if derived else None
 
     def _memory(self, connection: Connection, position: Position, derived: bool) -> Memory:
-        if not derived or not position.ports:
+        if not derived:
             return Memory(Ports())
-        return Memory(self._ports or Ports.load(connection))
+        ports = (self._ports or Ports.load(connection)) if position.ports else Ports()
+        return Memory(ports, has_endpoints=position.endpoints > 0, followers=self._followers)
 
     @contextmanager
     def trying(self) -> Iterator[Advance]:
         """A transaction that is undone, whatever happens in it."""
         with self.writing, suppress(_Undone), self.index.transaction() as connection:
-            self._ports = None
+            self._ports = self._followers = None
             yield Advance(connection, self.position, True, self._memory(connection, self.position, True))
             raise _Undone
 
@@ -255,7 +259,7 @@ class IndexKeeper:
             log.warning("the index is made anew: %s", reason)
         self._is_whole = False
         self._times_begun += 1
-        self._position = self._ports = None
+        self._position = self._ports = self._followers = None
         self.index.start_over()
 
 

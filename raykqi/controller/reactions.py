@@ -103,6 +103,8 @@ class QuickReactions:
         self._ids = ids
 
     def cause(self, fresh: Sequence[Candidate]) -> Sequence[Event]:
+        if self._memory.has_endpoints and self._are_followed(fresh):
+            return ()  # which models endpoints shall serve is known when they are written
         ports = self._memory.ports
         taken: dict[int, dict[int, str]] = {}
         for data in fresh:
@@ -117,6 +119,10 @@ class QuickReactions:
             self.caused.append(_created(by_id[assignment.plan], assignment, cause, self._now, self._ids))
         self.is_enough = True
         return self.caused
+
+    def _are_followed(self, fresh: Sequence[Candidate]) -> bool:
+        followers = self._memory.following(self._connection)
+        return any(followers.of(data.project, data.tags) for data in fresh)
 
 
 def quick_reactions(

@@ -13,9 +13,16 @@ from concurrent.futures import Future
 from datetime import datetime
 
 from raykqi.controller.index_keeper import Advance, IndexKeeper
+from raykqi.domain.endpoint_events import EndpointDeployed
 from raykqi.domain.events import Event, PlanApplied
 from raykqi.domain.ids import Clock, IdMaker
-from raykqi.engine import decide_access, decide_envelope, decide_plans, decide_runs  # noqa: F401  their decisions
+from raykqi.engine import (  # noqa: F401  their decisions
+    decide_access,
+    decide_endpoints,
+    decide_envelope,
+    decide_plans,
+    decide_runs,
+)
 from raykqi.engine.commands import Command
 from raykqi.engine.decide import decide
 from raykqi.engine.needs import gather_facts
@@ -51,6 +58,10 @@ class Writer(ABC):
     def submit(self, command: Command) -> list[Event]:
         """The same, waiting for it."""
         return self.submit_later(command).result()
+
+    def ask(self, method: str, *positional: object) -> bytes:  # noqa: ARG002
+        """What the process knows that serves the workspace; empty when that is this one, or none."""
+        return b""
 
     def preview(self, command: Command) -> list[Event]:
         """The events that the command would become now; nothing is changed."""
@@ -108,9 +119,11 @@ class Writer(ABC):
 
     def _react(self, events: list[Event], advance: Advance, now: datetime) -> list[Event]:
         """Apply the events, and then what they cause."""
-        if not advance.position.plans and not any(isinstance(event, PlanApplied) for event in events):
+        may_cause = advance.position.plans or advance.position.endpoints
+        if not may_cause and not any(isinstance(event, PlanApplied | EndpointDeployed) for event in events):
             advance.fold(events)
             return []
+        from raykqi.controller.following_tags import follow_tags
         from raykqi.controller.reactions import quick_reactions, reactions
 
         quick = quick_reactions(advance.connection, advance.memory, events, now, self._ids)
@@ -121,6 +134,8 @@ class Writer(ABC):
         else:
             advance.fold(events)
         caused = reactions(advance.connection, advance.memory, events, now, self._ids)
+        if advance.position.endpoints:
+            caused += follow_tags(advance.connection, advance.memory, events, now)
         if caused:
             advance.fold(caused)
         return caused

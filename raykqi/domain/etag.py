@@ -8,6 +8,7 @@ from hashlib import blake2b
 import msgspec
 
 from raykqi.domain.data import Data
+from raykqi.domain.endpoint import Endpoint
 from raykqi.domain.plan import Plan
 
 __all__ = ["etag_of"]
@@ -32,3 +33,10 @@ def _(value: Data) -> object:
 def _(value: Plan) -> object:
     """How its runs do is no change of the plan."""
     return value.id, value.settings
+
+
+@_essence.register
+def _(value: Endpoint) -> object:
+    """How its revisions come along is no change that anybody has made."""
+    revisions = [(each.number, each.data) for each in value.revisions]
+    return value.id, value.spec, value.is_paused, value.is_pinned, revisions

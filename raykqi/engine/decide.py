@@ -26,7 +26,8 @@ from raykqi.domain.quota import show_amount
 from raykqi.engine.commands import ChangeTags, Collected, Condemn, Purge, RecordRun, Remove
 from raykqi.errors import Conflict, InUse, QuotaExceeded, UnknownId, UploadStale
 
-__all__ = ["consumers_needed", "data_needed", "decide", "keys_needed", "no_room", "require_project"]
+__all__ = ["consumers_needed", "data_needed", "decide", "keys_needed", "no_room", "refuse_served"]
+__all__ += ["require_project"]
 
 _ENDED = ("done", "failed", "invalidated")
 
@@ -109,6 +110,7 @@ def _(command: Purge, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]:
     known = {id_: _there(id_, facts, command.project) for id_ in command.data}
     for id_, data in known.items():
         _refuse_unfinished(id_, data, "purged")
+        refuse_served(id_, facts, "purged")
     fresh = [id_ for id_, data in known.items() if data.status != "purged"]
     for id_ in fresh:
         known[id_].status = "purged"
@@ -120,6 +122,7 @@ def _(command: Remove, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]
     known = {id_: _there(id_, facts, command.project) for id_ in command.data}
     for id_, data in known.items():
         _refuse_unfinished(id_, data, "removed")
+        refuse_served(id_, facts, "removed")
         # What another project made of it sees a stub of it either way.
         for consumer in (each for each in data.consumers if each.project == data.project):
             gone = {other for other in consumer.outputs if other in facts.data and _is_removed(other, facts)}
@@ -182,6 +185,15 @@ def _there(id_: str, facts: Facts, project: str = "") -> DataFacts:
     if data is None or data.status == "removed" or project not in ("", data.project):
         raise UnknownId(f"there is no data {id_}", hint="`raykqi data find` lists what there is.")
     return data
+
+
+def refuse_served(id_: str, facts: Facts, done: str) -> None:
+    """What answers requests, or is about to, must stay."""
+    if names := facts.served.get(id_):
+        raise InUse(
+            f"data {id_} cannot be {done}: it is the model of the endpoint {', '.join(names)}",
+            hint=f"Serve another model first, or remove the endpoint: `raykqi serve rm {names[0]}`.",
+        )
 
 
 def _is_removed(id_: str, facts: Facts) -> bool:

@@ -75,11 +75,16 @@ def _(command: RemoveProject, facts: Facts, now: datetime, ids: IdMaker) -> list
     if name == DEFAULT_PROJECT:
         raise Conflict("the default project is always there", hint="Remove its data and members, if they must go.")
     inside = facts.access.contents.get(name, Contents())
-    named = ((inside.data, "data"), (inside.plans, "active plans"), (inside.runs, "runs that have not ended"))
+    named = (
+        (inside.data, "data"),
+        (inside.plans, "active plans"),
+        (inside.runs, "runs that have not ended"),
+        (inside.endpoints, "endpoints"),
+    )
     if there := ", ".join(f"{count} {what}" for count, what in named if count):
         raise InUse(
             f"project {name} cannot be removed: it holds {there}",
-            hint="Stop the runs, deactivate the plans and remove the data first.",
+            hint="Remove the endpoints, stop the runs, deactivate the plans and remove the data first.",
         )
     facts.access.projects.discard(name)
     return [ProjectRemoved(now, command.by, name)]

@@ -15,7 +15,7 @@ from raykqi.errors import Conflict, PreconditionFailed
 __all__ = ["answered_before", "bare", "request_of"]
 
 # What a request has made, by the names of the fields that hold the id.
-_MADE = ("run", "plan", "token", "user", "project", "data")
+_MADE = ("run", "plan", "token", "user", "project", "data", "endpoint", "job")
 
 
 def bare(command: Command) -> PlainCommand:

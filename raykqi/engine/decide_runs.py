@@ -13,7 +13,7 @@ from raykqi.domain.ids import IdMaker
 from raykqi.domain.order import Attempt, Stored
 from raykqi.domain.plan import BUILTIN_PLANS, LOG_OUTPUT, Definition
 from raykqi.domain.run import ENDED, LIVE, Exit, RunStatus
-from raykqi.engine.decide import decide
+from raykqi.engine.decide import decide, refuse_served
 from raykqi.engine.run_commands import (
     EndRun,
     HoldRun,
@@ -169,6 +169,7 @@ def _(command: RetryRuns, facts: Facts, now: datetime, ids: IdMaker) -> list[Eve
     runs = [_there(id_, facts, command.project) for id_ in dict.fromkeys(command.runs)]
     for run in runs:
         _require_retriable(run)
+        _refuse_served(run, facts, "retried")
     events: list[Event] = []
     for run in runs:
         plan = facts.plans[run.plan]
@@ -191,6 +192,7 @@ def _(command: RemoveRuns, facts: Facts, now: datetime, ids: IdMaker) -> list[Ev
                 hint=f"End it first: `raykqi run stop --fail {run.id}`; then remove it.",
             )
         _refuse_used(run, "removed", besides=together)
+        _refuse_served(run, facts, "removed")
     for run in runs:
         run.status = "invalidated"
     reason = command.reason or "its run was removed"
@@ -229,6 +231,11 @@ def _refuse_used(run: RunFacts, done: str, besides: set[str] = frozenset()) -> N
             f"run {run.id} cannot be {done}: {', '.join(users[:5])} took what it made",
             hint=f"Remove those first: `raykqi run rm {users[-1]}`.",
         )
+
+
+def _refuse_served(run: RunFacts, facts: Facts, done: str) -> None:
+    for output in run.outputs:
+        refuse_served(output.data, facts, done)
 
 
 def _current(attempt: Attempt, facts: Facts) -> RunFacts:

@@ -13,7 +13,10 @@ from raykqi.engine.access_commands import AccessCommand
 from raykqi.engine.access_needs import gather_access_facts
 from raykqi.engine.commands import Command, Envelope, RecordRun
 from raykqi.engine.decide import consumers_needed, data_needed, keys_needed
+from raykqi.engine.decide_endpoints import recorded_with_job
 from raykqi.engine.decide_envelope import bare, request_of
+from raykqi.engine.endpoint_commands import DeployEndpoint
+from raykqi.engine.endpoint_needs import EndpointNeeds, models_in_question
 from raykqi.engine.preconditions import current_etag
 from raykqi.engine.run_commands import (
     ApplyPlan,
@@ -37,9 +40,10 @@ __all__ = ["gather_facts"]
 def gather_facts(index: Index, commands: Sequence[Command]) -> Facts:
     """All that the decisions on these commands ask for. At most one of them may apply a plan, or expect an ETag."""
     asked, commands = commands, [bare(command) for command in commands]
+    endpoints = EndpointNeeds.gather(index, commands)
     facts = load_facts(
         index,
-        data={id_ for command in commands for id_ in data_needed(command)},
+        data={id_ for command in commands for id_ in data_needed(command)} | endpoints.data,
         keys={key for command in commands for key in keys_needed(command)},
         consumers={id_ for command in commands for id_ in consumers_needed(command)},
     )
@@ -55,8 +59,12 @@ def gather_facts(index: Index, commands: Sequence[Command]) -> Facts:
             queued |= set(facts.alike.get(command.definition.name, ()))
     held = {command.plan for command in commands if isinstance(command, HoldPlan)}
     facts.plans = load_plan_facts(index, plans | queued | held, with_queue=queued)
-    facts.storage = load_storage(index, _trees(commands))
-    facts.gone = removed_projects(index, {each.project for each in commands if isinstance(each, RecordRun | ApplyPlan)})
+    endpoints.settle(facts)
+    facts.served = models_in_question(index, commands, facts)
+    facts.storage = load_storage(index, _trees(recorded_with_job(command, facts) or command for command in commands))
+    facts.gone = removed_projects(
+        index, {each.project for each in commands if isinstance(each, RecordRun | ApplyPlan | DeployEndpoint)}
+    )
     if any(isinstance(command, AccessCommand) for command in commands):
         facts.access = gather_access_facts(index, commands)
     requests = {request for command in asked if (request := request_of(command))}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from raykqi.catalog import access_queries, plan_queries, queries
+from raykqi.catalog import access_queries, endpoint_queries, plan_queries, queries
 from raykqi.catalog.index import Index
 from raykqi.domain.etag import etag_of
 from raykqi.engine.access_commands import ChangeProject, ChangeUser, RemoveProject, RemoveUser
 from raykqi.engine.commands import ChangeTags, Purge, Remove
+from raykqi.engine.endpoint_commands import ChangeEndpoint, DeployEndpoint, Promote, RemoveEndpoint, RollBack
 from raykqi.engine.run_commands import ChangePlan
 from raykqi.errors import InvalidInput
 
@@ -40,6 +41,19 @@ def _(command: ChangeTags | Purge | Remove, index: Index) -> object:
 @_subject.register
 def _(command: ChangePlan, index: Index) -> object:
     return plan_queries.get_plan(index, command.plan, project=command.project)
+
+
+@_subject.register
+def _(command: DeployEndpoint, index: Index) -> object:
+    return endpoint_queries.get_endpoint(index, command.name, project=command.project)
+
+
+@_subject.register(ChangeEndpoint)
+@_subject.register(RemoveEndpoint)
+@_subject.register(Promote)
+@_subject.register(RollBack)
+def _(command: ChangeEndpoint | RemoveEndpoint | Promote | RollBack, index: Index) -> object:
+    return endpoint_queries.get_endpoint(index, command.endpoint, project=command.project)
 
 
 @_subject.register(ChangeProject)

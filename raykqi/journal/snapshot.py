@@ -24,7 +24,7 @@ from raykqi.storage.filesystem import Store
 __all__ = ["FORMAT", "Snapshot", "Table", "latest_snapshot", "list_snapshots", "read_snapshot"]
 __all__ += ["remove_older", "write_snapshot"]
 
-FORMAT = 3  # 1 knew no plans, 2 no users and projects
+FORMAT = 4  # 1 knew no plans, 2 no users and projects, 3 no endpoints
 SNAPSHOTS = "snapshots"
 CHUNK = 4 << 20
 

@@ -13,6 +13,7 @@ from raykqi.catalog import belonging
 from raykqi.catalog.redaction import pseudonym
 from raykqi.domain.access_events import AccessEvent
 from raykqi.domain.commit import Commit
+from raykqi.domain.endpoint_events import EndpointEvent
 from raykqi.domain.events import (
     BacklogChanged,
     DataPurged,
@@ -40,6 +41,7 @@ READY_WITHIN = 5.0  # seconds
 
 _OF_DATA = (TagsChanged, DataPurged, DataRemoved)
 _OF_PLANS = (PlanChanged, BacklogChanged, PlanHeld)
+_OF_ENDPOINTS = EndpointEvent.__args__
 _OF_SEVERAL = (RunsMoved, RunsRequeued)
 _OF_NONE = (ObjectsCondemned, ObjectsCollected, *AccessEvent.__args__)
 
@@ -95,6 +97,7 @@ class NewsVerbs(Inside):
         events = [event for event in entry.events if not isinstance(event, _OF_NONE)]
         data = belonging.projects_of(self._keeper.index, "data", _ids(events, _OF_DATA, "data"))
         plans = belonging.projects_of(self._keeper.index, "plan", _ids(events, _OF_PLANS, "plan"))
+        endpoints = belonging.projects_of(self._keeper.index, "endpoint", _ids(events, _OF_ENDPOINTS, "endpoint"))
         runs = belonging.projects_of(
             self._keeper.index,
             "run",
@@ -115,6 +118,8 @@ class NewsVerbs(Inside):
                 project = data.get(event.data, "")
             elif isinstance(event, _OF_PLANS):
                 project = plans.get(event.plan, "")
+            elif isinstance(event, _OF_ENDPOINTS):
+                project = endpoints.get(event.endpoint, "")
             else:
                 project = getattr(event, "project", "") or runs.get(_run_of(event), "")
             if project:
