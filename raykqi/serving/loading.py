@@ -7,9 +7,10 @@ from pathlib import Path
 
 from raykqi.domain.endpoint import Loading
 from raykqi.serving.card import read_card
-from raykqi.serving.finding import find
+from raykqi.serving.finding import Found, find
 from raykqi.serving.hooks import load_hooks
-from raykqi.serving.predictor import Predictor
+from raykqi.serving.images import plan_of
+from raykqi.serving.predictor import Card, Hooks, Predictor
 
 __all__ = ["load"]
 
@@ -20,6 +21,13 @@ def load(model: Path, code: Path | None, loading: Loading, threads: int, *, tags
     card = read_card(model, tags)
     found = find(model, code, loading, card)
     hooks = load_hooks((found.file.parent, model, code))
+    predictor = _loaded(found, model, loading, threads, card, hooks)
+    if card.image and predictor.about.is_tensor:
+        plan_of(predictor.about)  # a card that contradicts the model is told now
+    return predictor
+
+
+def _loaded(found: Found, model: Path, loading: Loading, threads: int, card: Card, hooks: Hooks) -> Predictor:
     if found.format == "class":
         from raykqi.serving.python_model import load_class
 

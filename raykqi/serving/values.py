@@ -45,8 +45,8 @@ def tensor_of_raw(raw: bytes | memoryview, spec: TensorSpec) -> NDArray[Any]:
     if len(raw) != wanted:
         _refuse(spec, f"has {len(raw)} bytes, and {list(spec.shape)} of {spec.datatype} takes {wanted}")
     if spec.datatype == "BF16":
-        widened: NDArray[np.uint32] = np.frombuffer(raw, dtype="<u2").astype(np.uint32) << np.uint32(16)
-        return widened.view(np.float32).reshape(spec.shape)
+        upper = np.frombuffer(raw, dtype="<u2").astype(np.uint32) << np.uint32(16)
+        return np.asarray(upper).view(np.float32).reshape(spec.shape)
     if spec.datatype == "BOOL":
         return (np.frombuffer(raw, dtype=np.uint8) != 0).reshape(spec.shape)
     return np.frombuffer(raw, dtype=numpy_of(spec.datatype).newbyteorder("<")).reshape(spec.shape)
