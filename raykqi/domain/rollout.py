@@ -17,7 +17,8 @@ LATENCIES_MS = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0, 2
 class WantedRevision(msgspec.Struct, frozen=True):
     """`share` of the requests goes to it; the shares of those that are ready count relative to each other.
 
-    `code` is the tree of the code of the plan that made the model, or "".
+    `code` is the tree of the code of the plan that made the model, or "". `tags` are those of its data that say
+    things of the model as its card does.
     """
 
     number: int
@@ -27,6 +28,7 @@ class WantedRevision(msgspec.Struct, frozen=True):
     status: RevisionStatus
     share: float
     code: str = ""
+    tags: tuple[str, ...] = ()
 
 
 class JobOrder(msgspec.Struct, frozen=True):

@@ -33,6 +33,7 @@ class Made(msgspec.Struct, frozen=True):
     data: str
     tree: str
     code: str
+    tags: tuple[str, ...]
     loading: Loading
     batching: Batching
     resources: ServingResources
@@ -40,7 +41,7 @@ class Made(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, wanted: WantedRevision, spec: EndpointSpec) -> Made:
-        own = (wanted.data, wanted.tree, wanted.code, wanted.loading)
+        own = (wanted.data, wanted.tree, wanted.code, wanted.tags, wanted.loading)
         return cls(*own, spec.batching, spec.resources, spec.limits.body)
 
 
@@ -204,6 +205,7 @@ class Held:
             name=self._name,
             revision=self.number,
             data=made.data,
+            tags=made.tags,
             threads=max(1, round(made.resources.cpu)),
             memory=made.resources.memory,
             body=made.body,

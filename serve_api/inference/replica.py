@@ -38,7 +38,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between tries to reach it
 PROMPT = 3.0  # seconds in which a controller says that there is no such endpoint any more
 AT_ONCE = -1  # the version that nobody has: such a report is answered at once
 LEAVING = 2.0  # seconds in which the controller is told
-FLUSHING = 10.0  # seconds for samples when it ends
+FLUSHING = 8.0  # seconds for samples when it ends
 _encode = msgspec.msgpack.Encoder().encode
 _wanted = msgspec.msgpack.Decoder(Wanted)
 
@@ -57,7 +57,7 @@ class Options(msgspec.Struct, frozen=True):
     within: float = 600.0
     each: float = 1.0
     startup: float = 600.0
-    shutdown: float = 20.0
+    shutdown: float = 15.0
 
 
 class Replica:
@@ -113,6 +113,11 @@ class Replica:
         await self.samples.close(FLUSHING)
         await self.lines.close()
         await asyncio.to_thread(self._places.close)
+
+    def check(self) -> None:
+        """Raises when what follows the controller has ended by a defect."""
+        if any(task.done() for task in self._following):
+            raise RaykqiError("the replica follows the controller no more", hint="Its log says why.")
 
     # What requests and jobs do
 
