@@ -244,7 +244,7 @@ def test_p3_a_stopped_controller_of_object_storage_is_refused_or_follows_when_it
     check(opened)
 
 
-def test_p3_a_controller_that_slept_through_its_lease_is_refused_when_it_wakes(
+def test_p3_a_controller_that_slept_through_its_lease_is_refused_or_follows_when_it_wakes(
     rclone: S3Server, make_lab: Callable[..., Lab]
 ) -> None:
     lab = make_lab(url=rclone.url(uuid.uuid4().hex), s3_endpoint=rclone.endpoint, lock_timeout=40.0)
@@ -262,13 +262,14 @@ def test_p3_a_controller_that_slept_through_its_lease_is_refused_when_it_wakes(
             ws.push(source, [f"op:takeover-{number}"])
             tally.done.add(f"op:takeover-{number}")
         zombie.signal(signal.SIGCONT)
+        since = len(tally.done)
         for message in zombie.messages():
             tally.add([message])
-            if message[0] in ("refused", "unknown"):
+            if message[0] in ("refused", "unknown") or len(tally.done) > since + 1:  # it slept between two commits
                 break
+        tally.add(zombie.kill())
         ws.push(source, ["op:takeover-last"])
         tally.done.add("op:takeover-last")
-        tally.add(zombie.kill())
         zombie.close()
         tally.compare(Opened(ws, parts))
         check(Opened(ws, parts))
