@@ -9,7 +9,24 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from cli import audit, data, lineage, login, plan, plan_why, profile, project, run, tag, token, up, upkeep, user, work
+from cli import (
+    audit,
+    data,
+    lineage,
+    login,
+    plan,
+    plan_why,
+    profile,
+    project,
+    run,
+    serve,
+    tag,
+    token,
+    up,
+    upkeep,
+    user,
+    work,
+)
 from cli.command import DebugOption, JsonOption, ProfileOption, ProjectOption, WorkspaceOption, command
 from cli.session import DEFAULT_URL, Session
 
@@ -30,7 +47,7 @@ EXAMPLES = """Start here:
   raykqi lineage show ID
 """
 
-ORDER = ("init", "up", "work", "data", "plan", "run", "tag", "why", "lineage")
+ORDER = ("init", "up", "work", "data", "plan", "run", "serve", "tag", "why", "lineage")
 
 
 class _Ordered(TyperGroup):
@@ -92,6 +109,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(tag.app, name="tag")
 app.add_typer(plan.app, name="plan")
 app.add_typer(run.app, name="run")
+app.add_typer(serve.app, name="serve")
 app.add_typer(lineage.app, name="lineage")
 up.register(app)
 work.register(app)

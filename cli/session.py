@@ -13,6 +13,7 @@ from raykqi.errors import Conflict, WorkspaceMissing
 
 if TYPE_CHECKING:
     from raykqi.client import RemoteWorkspace
+    from raykqi.client.target import Target
     from raykqi.workspace import Workspace
 
     AnyWorkspace = Workspace | RemoteWorkspace
@@ -62,6 +63,21 @@ class Session:
                 hint="Do it on a machine that reaches the store: --workspace FOLDER or s3://bucket/prefix.",
             )
         return raykqi.open(named, project=self.project)
+
+    def server(self) -> Target:
+        """The server of the workspace that is meant: for what only a server answers."""
+        from raykqi.client.inference import server_of
+        from raykqi.client.target import find_target, target_at
+        from raykqi.settings import ServerSettings
+
+        settings, named = ServerSettings.from_env(), self._named()
+        if named is not None and is_server(named):
+            return target_at(named, settings)
+        if named is None and not self._is_nearby():
+            return find_target(settings, profile=self.profile)
+        with self.open() as workspace:
+            url = workspace.url
+        return server_of(url, settings)
 
     def where_to_make(self, url: str | None = None) -> str:
         """Where a new workspace goes, if not at `url`."""
