@@ -25,15 +25,17 @@ from raykqi.storage.watching import Watch
 
 if TYPE_CHECKING:
     from raykqi.controller.outbox import Outbox
+    from raykqi.controller.rollouts import Rollouts
     from raykqi.domain.hooks import Hooks
 
-__all__ = ["Server", "take_right"]
+__all__ = ["Server", "committing", "take_right"]
 
 
 class Server:
     """Serves from the moment it is made until it is closed. One process at a time does so for a workspace.
 
-    At `api_url` nodes reach the HTTP API of the workspace; commands get it with a token.
+    At `api_url` nodes reach the HTTP API of the workspace; commands get it with a token. Endpoints come up
+    by `rollouts`; without them they wait.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class Server:
         limit: Resources | None = None,
         hooks: Hooks | None = None,
         api_url: str = "",
+        rollouts: Rollouts | None = None,
     ) -> None:
-        self._controller = _committing(parts.controller)
+        self._controller = committing(parts.controller)
         self._keeper = parts.keeper
         self._seen = parts.keeper.others
         self._lock = threading.Lock()
         self._outbox: Outbox | None = None
+        self._rollouts = rollouts
         self._leave_running = False
         with ExitStack() as undo:
             undo.callback(take_right(parts.store, settings, settings.lock_timeout).close)
@@ -68,8 +72,10 @@ class Server:
                 undo.callback(self._outbox.close)
             self._dispatcher.open()
             undo.callback(lambda: self._dispatcher.close(leave_running=self._leave_running))
-            if self._outbox:
-                self._controller.on_commit = self._heard
+            if self._rollouts:
+                self._rollouts.open()
+                undo.callback(self._rollouts.close)
+            self._controller.on_commit = self._heard
             undo.callback(Watch(parts.store, "journal", self._look).close)
             self._undo = undo.pop_all()
 
@@ -110,14 +116,18 @@ class Server:
         self._dispatcher.look_around()
         if self._outbox:
             self._outbox.wake()
+        if self._rollouts:
+            self._rollouts.look_around()
 
     def _heard(self, events: Sequence[Event]) -> None:
         self._dispatcher.heard(events)
         if self._outbox:
             self._outbox.wake()
+        if self._rollouts:
+            self._rollouts.heard(events)
 
 
-def _committing(controller: Writer) -> Controller:
+def committing(controller: Writer) -> Controller:
     if not isinstance(controller, Controller):
         raise Conflict(
             "this workspace only follows a controller, which runs its plans", hint="Open the workspace itself."

@@ -20,6 +20,7 @@ CONTROLLER = "raykqi-controller"
 NAMESPACE = "raykqi"
 CLOSING = 60.0
 THREADS = 64  # calls at a time: each batch of a follower is one, until it is committed
+WAITING = 256  # replicas of endpoints at a time, each of which waits for news
 
 
 class Server(Protocol):
@@ -41,6 +42,11 @@ class ControllerActor:
 
     def call(self, method: str, *positional: Any) -> Any:
         """What the server answers to a call from outside."""
+        return getattr(self._server, method)(*positional)
+
+    @ray.method(concurrency_group="waiting")
+    def wait(self, method: str, *positional: Any) -> Any:
+        """The same for calls that are answered when there is something to say, so that they keep no others up."""
         return getattr(self._server, method)(*positional)
 
 
@@ -67,6 +73,7 @@ def start_controller(
         max_restarts=-1,
         max_task_retries=0,
         max_concurrency=threads,
+        concurrency_groups={"waiting": WAITING},
         num_cpus=cpus,
         runtime_env={"env_vars": dict(environment)} if environment else None,
     ).remote(factory, dict(arguments))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+import ray
 from ray.exceptions import RayError, RayTaskError
 
 from raykqi.cluster.controller_actor import find_controller
@@ -15,6 +16,8 @@ from raykqi.errors import NotFound, RaykqiError, ServerUnavailable
 __all__ = ["ControllerLink"]
 
 log = logging.getLogger(__name__)
+
+ANSWERING = 10.0  # seconds
 
 
 class ControllerLink:
@@ -34,6 +37,15 @@ class ControllerLink:
             answer.set_exception(_away(error))
         else:
             sent.add_done_callback(lambda done: self._pass_on(done, answer))
+        return answer
+
+    def ask(self, method: str, *positional: object) -> bytes:
+        try:
+            self.begin()
+            answer: bytes = ray.get(self._actor.call.remote(method, *positional), timeout=ANSWERING)
+        except (RayError, NotFound, ValueError, ConnectionError) as error:
+            self._actor = None
+            raise _away(error) from error
         return answer
 
     def begin(self) -> None:

@@ -34,6 +34,9 @@ class Enveloping(Writer):
             fingerprint = " ".join((fingerprint, *(output.tree.hash for output in command.outputs)))
         return self._writer.submit_later(Envelope(command, key, fingerprint, self._expect))
 
+    def ask(self, method: str, *positional: object) -> bytes:
+        return self._writer.ask(method, *positional)
+
     def preview(self, command: Command) -> list[Event]:
         return self._writer.preview(command)
 

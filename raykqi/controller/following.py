@@ -55,6 +55,10 @@ class RemoteEnd(Protocol):
     def send(self, commands: bytes) -> Future[bytes]:
         """What `Receiver.commit` answers. `ServerUnavailable` says that nobody knows whether it was carried out."""
 
+    def ask(self, method: str, *positional: object) -> bytes:
+        """What the process says that commits; `ServerUnavailable` when it does not answer."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -108,6 +112,9 @@ class FollowingController(Writer):
             self._waiting.append(waiting)
             self._turn.notify_all()
         return waiting.answer
+
+    def ask(self, method: str, *positional: object) -> bytes:
+        return self._remote.ask(method, *positional)
 
     def close(self) -> None:
         with self._turn:

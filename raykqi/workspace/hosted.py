@@ -1,6 +1,7 @@
 """The one controller of a served workspace, as an actor of a cluster holds it.
 
-Whoever finds none makes one: of many that try at once, one succeeds, and the others use it.
+Whoever finds none makes one: of many that try at once, one succeeds, and the others use it. It also brings
+up the endpoints, whose replicas ask it what to serve.
 """
 
 from __future__ import annotations
@@ -8,15 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from raykqi.catalog.endpoint_queries import get_job
+from raykqi.controller.gauging import Gauging
 from raykqi.controller.receiving import Receiver
+from raykqi.controller.rollouts import Rollouts
 from raykqi.domain.hooks import Hooks
+from raykqi.domain.ids import SystemClock
 from raykqi.domain.resources import Resources
-from raykqi.opening import Description, open_parts
+from raykqi.errors import Unauthenticated, UnknownId
+from raykqi.opening import Description, Parts, open_parts
 from raykqi.server import Server
 from raykqi.settings import Settings
+from raykqi.storage.access_key import read_access_key
+from raykqi.workspace.callers import Callers
 from raykqi.workspace.vigil import Vigil
 
 __all__ = ["Hosted", "controller_arguments", "controller_name", "host", "make_controller"]
@@ -37,8 +48,13 @@ class Hosted:
             undo.callback(parts.keeper.index.close)
             undo.callback(parts.controller.close)
             nodes = RayNodes(settings, workspace=parts.store.url)
-            self._server = Server(parts, settings, nodes, limit=limit, hooks=hooks, api_url=api_url)
+            self._rollouts = self._make_rollouts(parts, settings)
+            self._server = Server(
+                parts, settings, nodes, limit=limit, hooks=hooks, api_url=api_url, rollouts=self._rollouts
+            )
             undo.callback(lambda: self._server.close(leave_running=self._leave_running))
+            self._callers = Callers(parts.keeper, cache(lambda: read_access_key(parts.store)))
+            self._keeper = parts.keeper
             self._receiver = Receiver(parts.controller)
             undo.callback(self._receiver.close)
             self._undo = undo.pop_all()
@@ -51,6 +67,50 @@ class Hosted:
     def running(self) -> int:
         """How many attempts are under way."""
         return self._server.running
+
+    # For replicas of endpoints
+
+    def follow(self, report: bytes) -> bytes:
+        """See `Rollouts`."""
+        return self._rollouts.follow(report)
+
+    def admit(self, token: str) -> bytes:
+        """Who comes with it, as MessagePack. One that is not valid is told by an empty answer."""
+        try:
+            return msgspec.msgpack.encode(self._callers.caller(token))
+        except Unauthenticated:
+            return b""
+
+    def job(self, id_: str) -> bytes:
+        """As MessagePack, or empty when there is none."""
+        try:
+            return msgspec.msgpack.encode(self._keeper.sound(lambda: get_job(self._keeper.index, id_, project="")))
+        except UnknownId:
+            return b""
+
+    def generation(self) -> int:
+        """Which collection of unused objects was the last, for those who are about to store some."""
+        return self._keeper.position.generation
+
+    def endpoint_counts(self) -> bytes:
+        """What the revisions of all endpoints have done, as MessagePack."""
+        return msgspec.msgpack.encode(self._rollouts.counts())
+
+    def endpoint_replicas(self, endpoint: str) -> bytes:
+        """The last words of its replicas, as MessagePack."""
+        return msgspec.msgpack.encode(self._rollouts.replicas(endpoint))
+
+    def _make_rollouts(self, parts: Parts, settings: Settings) -> Rollouts:
+        from raykqi.cluster.serve_apps import ServeApps
+        from raykqi.server import committing
+
+        arguments = {
+            "workspace": parts.store.url,
+            "controller": controller_name(parts.description),
+            "user": settings.user,
+        }
+        gauging = Gauging(parts.keeper, parts.store, settings)
+        return Rollouts(committing(parts.controller), gauging, ServeApps(arguments), clock=SystemClock())
 
     def close(self, leave_running: bool = True) -> None:
         self._leave_running = leave_running

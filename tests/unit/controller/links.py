@@ -23,6 +23,9 @@ class Link:
     def send(self, commands: bytes) -> Future[bytes]:
         return self._pool.submit(self._send, commands)
 
+    def ask(self, method: str, *positional: object) -> bytes:
+        raise ServerUnavailable("nobody is asked here")
+
     def close(self) -> None:
         self.open.set()
         self._pool.shutdown()
