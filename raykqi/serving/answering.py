@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from raykqi.errors import ModelFailed, RaykqiError
+from raykqi.errors import ModelError, ModelFailed, RaykqiError
 from raykqi.serving import plain, v2
 from raykqi.serving.encodings import packed, unpacked
 from raykqi.serving.frames import Answered, Body, Kind
@@ -120,18 +120,10 @@ class Answering:
         if not self._joins:
             return [_tried(predictor.predict, each.inputs) for each in several]
         results = _tried(predictor.predict_batch, [each.inputs for each in several])
-        if isinstance(results, Failure) and len(several) > 1:
-            return [self._objects([each])[0] for each in several]
         if isinstance(results, Failure):
-            return [results]
-        try:
-            results = list(results)
-            given = f"{len(results)} results"
-        except TypeError:
-            results, given = None, f"a {type(results).__name__}"
-        if results is None or len(results) != len(several):
-            wrong = ValueError(f"predict_batch gave {given} for {len(several)} requests")
-            return [Failure(wrong) for _ in several]
+            if len(several) == 1 or isinstance(results.error, ModelError):  # the class is wrong, not a request
+                return [results] * len(several)
+            return [self._objects([each])[0] for each in several]
         return [Failure(each) if isinstance(each, BaseException) else each for each in results]
 
     def _stream(self, prepared: Prepared) -> Chunks:

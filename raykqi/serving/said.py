@@ -15,7 +15,8 @@ MOST = 500  # lines of a second; a model that prints more must not keep the repl
 class Said(asyncio.Protocol):
     """`say` gets each line when it is whole, and what is left when the process ended."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._say = say
         self._rest = b""
         self._last = ""
@@ -49,7 +50,7 @@ class Said(asyncio.Protocol):
             self._transport.close()
 
     def _tell(self, line: bytes) -> None:
-        second = int(time.monotonic())
+        second = int(self._clock())
         if second != self._second:
             if self._told > MOST:
                 self._say(f"({self._told - MOST} more lines of that second are left out)")
