@@ -8,13 +8,13 @@ import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 import yaml
 
 from raykqi.errors import ModelFailed
-from raykqi.serving.predictor import Card, ImageCard
+from raykqi.serving.predictor import Card, Datatype, ImageCard
 
 __all__ = ["CARD_NAMES", "read_card"]
 
@@ -93,7 +93,10 @@ def _converted(value: dict[str, Any], where: str) -> Card:
         return msgspec.convert(value, Card)
     except msgspec.ValidationError as error:
         text, _, place = str(error).partition(" - at `$.")
-        raise ModelFailed(f"{where} is not right{' at ' + place.rstrip('`') if place else ''}: {text}") from error
+        raise ModelFailed(
+            f"{where} is not right{' at ' + place.rstrip('`') if place else ''}: {text}",
+            hint=f"Datatypes are {', '.join(get_args(Datatype))}." if "datatype" in place else "",
+        ) from error
 
 
 def _checked(card: Card, where: str) -> Card:

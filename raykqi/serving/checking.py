@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from raykqi.errors import WrongInputs
-from raykqi.serving.datatypes import numpy_of
+from raykqi.serving.datatypes import datatype_of, numpy_of
 from raykqi.serving.predictor import About, Tensors, TensorSpec
 from raykqi.serving.values import tensor_of_json
 
@@ -91,11 +91,14 @@ def _row(tensor: NDArray[Any], spec: TensorSpec, about: About) -> NDArray[Any]:
 
 def _check_datatype(spec: TensorSpec, tensor: NDArray[Any]) -> None:
     if tensor.dtype != numpy_of(spec.datatype):
-        raise WrongInputs(f"input {spec.name!r} is of {tensor.dtype}, and {spec.datatype} is wanted")
+        given = datatype_of(tensor.dtype) or tensor.dtype
+        raise WrongInputs(f"input {spec.name!r} is of {given}, and {spec.datatype} is wanted")
 
 
 def _check_shape(spec: TensorSpec, tensor: NDArray[Any]) -> None:
     wanted, shape = spec.shape, tensor.shape
+    if tensor.size == 0:
+        raise WrongInputs(f"input {spec.name!r} is empty: its shape is {show_shape(shape)}", hint="Give a row or more.")
     if wanted and (
         len(shape) != len(wanted) or any(length not in (-1, given) for given, length in zip(shape, wanted, strict=True))
     ):
@@ -103,8 +106,6 @@ def _check_shape(spec: TensorSpec, tensor: NDArray[Any]) -> None:
             f"input {spec.name!r} has shape {show_shape(shape)}, and {show_shape(wanted)} is wanted",
             hint="-1 stands for any length." if -1 in wanted else "",
         )
-    if tensor.size == 0:
-        raise WrongInputs(f"input {spec.name!r} is empty: its shape is {show_shape(shape)}", hint="Give a row or more.")
 
 
 def _refuse_nan(spec: TensorSpec, tensor: NDArray[Any]) -> None:

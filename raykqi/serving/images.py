@@ -18,7 +18,7 @@ from raykqi.serving.datatypes import is_float, numpy_of
 from raykqi.serving.needing import need
 from raykqi.serving.predictor import About, ImageCard, Layout, Tensors, TensorSpec
 
-__all__ = ["MOST_PIXELS", "ImagePlan", "tensors_of_image", "plan_of"]
+__all__ = ["MOST_PIXELS", "ImagePlan", "plan_of", "tensors_of_image"]
 
 MOST_PIXELS = 50_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -29,8 +29,10 @@ DESCRIBE = "Describe it in model-card.yaml, as in `image: {size: [28, 28], mode:
 
 
 class ImagePlan(NamedTuple):
-    """`size` is (width, height); None keeps that of the image. The input may have an axis before the image, `has_batch`,
-    and greys may have none for their one colour, `has_colours`."""
+    """`size` is (width, height); None keeps that of the image.
+
+    `has_batch`: the input has an axis before the image. `has_colours`: it has one for colours, which greys may lack.
+    """
 
     spec: TensorSpec
     size: tuple[int, int] | None

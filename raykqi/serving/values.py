@@ -29,6 +29,8 @@ def tensor_of_json(value: Any, spec: TensorSpec) -> NDArray[Any]:
         given = np.asarray(value)
         if given.dtype.kind not in "biuf":
             given = _large_numbers(value, spec)
+        elif given.dtype.kind == "f" and is_integer(spec.datatype):
+            given = _as_they_stand(value, given)
     except OverflowError:
         _refuse(spec, f"holds a number beyond the range of {spec.datatype}")
     except (ValueError, TypeError):
@@ -46,9 +48,10 @@ def tensor_of_raw(raw: bytes | memoryview, spec: TensorSpec) -> NDArray[Any]:
         _refuse(spec, f"has {len(raw)} bytes, and {list(spec.shape)} of {spec.datatype} takes {wanted}")
     if spec.datatype == "BF16":
         upper = np.frombuffer(raw, dtype="<u2").astype(np.uint32) << np.uint32(16)
-        return np.asarray(upper).view(np.float32).reshape(spec.shape)
+        widened: NDArray[Any] = np.asarray(upper).view(np.float32)
+        return widened.reshape(spec.shape)
     if spec.datatype == "BOOL":
-        return (np.frombuffer(raw, dtype=np.uint8) != 0).reshape(spec.shape)
+        return np.frombuffer(raw, dtype=np.uint8).astype(np.bool_).reshape(spec.shape)
     return np.frombuffer(raw, dtype=numpy_of(spec.datatype).newbyteorder("<")).reshape(spec.shape)
 
 
@@ -124,6 +127,12 @@ def _texts(value: Any, spec: TensorSpec) -> NDArray[Any]:
         if not isinstance(each, str | bytes):
             _refuse(spec, f"holds {_shown(each)}, and texts are wanted")
     return as_bytes_array(given)
+
+
+def _as_they_stand(value: Any, given: NDArray[Any]) -> NDArray[Any]:
+    """numpy makes floats of integers that no one of its integers holds together; here they stay exact."""
+    exact = np.asarray(value, dtype=object)
+    return exact if all(type(each) is int for each in exact.ravel().tolist()) else given
 
 
 def _large_numbers(value: Any, spec: TensorSpec) -> NDArray[Any]:
