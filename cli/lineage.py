@@ -9,6 +9,7 @@ import typer
 
 from cli.command import command, noun
 from cli.completion import complete_data
+from cli.lineage_endpoints import show_affected
 from cli.lineage_text import FORMATS, as_text, format_for, show_difference, show_lineage, show_path
 from cli.session import Session
 from cli.values import parse_limit, parse_moment, show_count
@@ -100,10 +101,26 @@ def path(session: Session, ancestor: NodeId, descendant: NodeId, format_: Format
     "impact",
     examples="""
     raykqi lineage impact 01939c1c-7d1e
+    raykqi lineage impact 01939c1c-7d1e --endpoints
+    raykqi lineage impact 01939c1c-7d1e --pull --reason 'labels were swapped'
     """,
 )
-def impact(session: Session, node: NodeId, format_: Format = None, output: File = None) -> None:
+def impact(
+    session: Session,
+    node: NodeId,
+    format_: Format = None,
+    output: File = None,
+    endpoints: Annotated[
+        bool, typer.Option("--endpoints", help="Only the endpoints that answer with what came of it, or did.")
+    ] = False,
+    pull: Annotated[bool, typer.Option("--pull", help="Pause the endpoints that answer with it now.")] = False,
+    reason: Annotated[str, typer.Option("--reason", "-r", metavar="TEXT", help="Why they are paused.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Pause them without asking.")] = False,
+) -> None:
     """Everything that came of a data or run, however far."""
+    if endpoints or pull:
+        show_affected(session, node, pull=pull, reason=reason, yes=yes)
+        return
     chosen = format_for(format_, output, session.json)
     with session.open() as workspace:
         found = workspace.impact(node)
@@ -112,7 +129,9 @@ def impact(session: Session, node: NodeId, format_: Format = None, output: File 
     if chosen == "table":
         runs, data = len(found.runs), len(found.data)
         own = {item.id for item in found.data} & set(found.start)
-        session.out.note(f"{data - len(own):,} data and {show_count(runs - (not own), 'run')} came of it.")
+        served = f"; {show_count(len(found.endpoints), 'endpoint')} served it" if found.endpoints else ""
+        came = f"{data - len(own):,} data and {show_count(runs - (not own), 'run')} came of it"
+        session.out.note(f"{came}{served}.")
 
 
 @command(

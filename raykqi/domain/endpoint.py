@@ -7,6 +7,7 @@ bound to, with the way to load it, is a revision; its number stays, also when it
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 from typing import Literal
 
@@ -197,6 +198,12 @@ class Endpoint(msgspec.Struct, frozen=True):
     def coming(self) -> Revision | None:
         """The one that is on its way to be live."""
         return next((each for each in self.revisions if each.status in ("waiting", "loading", "canary")), None)
+
+    def serves(self, data: Collection[str]) -> bool:
+        """Whether it answers with one of them, or is about to."""
+        if self.is_paused:
+            return False
+        return any(each.status in CURRENT and each.data in data for each in self.revisions)
 
 
 class EndpointPage(msgspec.Struct, frozen=True):
