@@ -69,18 +69,24 @@ _MADE_OF = """
     ORDER BY o.timestamp DESC, o.number DESC LIMIT ?
 """
 _TAGS = "SELECT data, key, value FROM tag WHERE data IN (SELECT unnest(?::BIGINT[])) ORDER BY data, key, value"
+_CARDS = """
+    SELECT d.id::VARCHAR, t.key, t.value FROM data d JOIN tag t ON t.data = d.number
+    WHERE d.id IN (SELECT unnest(?::UUID[])) AND starts_with(t.key, 'card.') ORDER BY ALL
+"""
 _OF_MODELS = "SELECT DISTINCT endpoint FROM revision WHERE data IN (SELECT unnest(?::UUID[]))"
 
 
 class ServedEndpoint(NamedTuple):
     """What the roll-out of an endpoint has to know. `reason` of the endpoint is why it is held.
 
-    Of its past revisions only the last ones are here. `code`: for a model the tree of the code of its plan.
+    Of its past revisions only the last ones are here. `code`: for a model the tree of the code of its plan,
+    `cards`: those of its tags that say things of it.
     """
 
     endpoint: Endpoint
     jobs: tuple[JobOrder, ...]
     code: dict[str, str]
+    cards: dict[str, tuple[str, ...]]
 
 
 class Evaluation(NamedTuple):
@@ -186,12 +192,13 @@ def served_endpoints(index: Index) -> list[ServedEndpoint]:
     for endpoint, *order in index.rows(_ORDERS, [[each.id for each in endpoints]]):
         orders.setdefault(endpoint, []).append(JobOrder(*order))
     models = {revision.data for endpoint in endpoints for revision in endpoint.revisions}
-    code = _code(index, models)
+    code, cards = _code(index, models), _cards(index, models)
     return [
         ServedEndpoint(
             endpoint,
             tuple(orders.get(endpoint.id, ())),
             {each.data: code[each.data] for each in endpoint.revisions if each.data in code},
+            {each.data: cards[each.data] for each in endpoint.revisions if each.data in cards},
         )
         for endpoint in endpoints
     ]
@@ -227,6 +234,13 @@ def _code(index: Index, data: Collection[str]) -> dict[str, str]:
         code = msgspec.json.decode(definition, type=Definition).code
         if code:
             found[id_] = code.tree
+    return found
+
+
+def _cards(index: Index, data: Collection[str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for id_, key, value in index.rows(_CARDS, [list(data)]) if data else ():
+        found[id_] = (*found.get(id_, ()), f"{key}:{value}")
     return found
 
 

@@ -79,7 +79,7 @@ class Rollouts:
 
     def heard(self, events: Sequence[Event]) -> None:
         """What was committed in this process."""
-        is_ours = any(isinstance(event, EndpointEvent) for event in events)
+        is_ours = any(isinstance(event, EndpointEvent) or _says_of_a_model(event) for event in events)
         may_measure = self._has_gates and any(isinstance(event, MEASURES) for event in events)
         if is_ours or may_measure or self._keeper.latest.deeds != self._deeds:
             self.look_around()
@@ -269,6 +269,10 @@ class Rollouts:
             self._orders |= mine
 
 
+def _says_of_a_model(event: Event) -> bool:
+    return isinstance(event, TagsChanged) and any(tag.key.startswith("card.") for tag in (*event.removed, *event.added))
+
+
 def _wanted(served: ServedEndpoint, access: int, now: datetime) -> Wanted:
     endpoint = served.endpoint
     given = shares(endpoint)
@@ -282,6 +286,7 @@ def _wanted(served: ServedEndpoint, access: int, now: datetime) -> Wanted:
             status=each.status,
             share=given.get(each.number, 0.0),
             code=served.code.get(each.data, ""),
+            tags=served.cards.get(each.data, ()),
         )
         for each in endpoint.revisions
         if each.status in ("loading", "canary", "live") or each is kept
