@@ -81,10 +81,6 @@ class Hosted:
         except Unauthenticated:
             return b""
 
-    def generation(self) -> int:
-        """Of collections: what is stored before a later one may rely on objects that are gone."""
-        return self._keeper.latest.generation
-
     def job(self, id_: str) -> bytes:
         """As MessagePack, or empty when there is none."""
         try:
