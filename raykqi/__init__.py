@@ -24,6 +24,22 @@ from raykqi.errors import RaykqiError
 if TYPE_CHECKING:
     from raykqi.client import RemoteWorkspace
     from raykqi.domain.data import Data, DataQuery, Page
+    from raykqi.domain.endpoint import (
+        Batching,
+        Binding,
+        Canary,
+        Endpoint,
+        EndpointSpec,
+        Gate,
+        Guard,
+        Job,
+        Loading,
+        RequestLimits,
+        Revision,
+        Sampling,
+        Scale,
+        ServingResources,
+    )
     from raykqi.domain.lineage import Lineage
     from raykqi.domain.tags import Tag
     from raykqi.importers.functions import plan
@@ -31,15 +47,31 @@ if TYPE_CHECKING:
     from raykqi.rendering.drawing import draw
     from raykqi.workspace import Workspace
 
-__all__ = ["Data", "DataQuery", "Lineage", "Page", "RaykqiError", "RemoteWorkspace", "Tag", "Workspace"]
+__all__ = ["Batching", "Binding", "Canary", "Data", "DataQuery", "Endpoint", "EndpointSpec", "Gate", "Guard", "Job"]
+__all__ += ["Lineage", "Loading", "Page", "RaykqiError", "RemoteWorkspace", "RequestLimits", "Revision", "Sampling"]
+__all__ += ["Scale", "ServingResources", "Tag", "Workspace"]
 __all__ += ["__version__", "connect", "draw", "errors", "init", "open", "plan", "read_plan"]
 __version__ = "0.1.0"
 
 _LATER = {
+    "Batching": "raykqi.domain.endpoint",
+    "Binding": "raykqi.domain.endpoint",
+    "Canary": "raykqi.domain.endpoint",
     "Data": "raykqi.domain.data",
     "DataQuery": "raykqi.domain.data",
+    "Endpoint": "raykqi.domain.endpoint",
+    "EndpointSpec": "raykqi.domain.endpoint",
+    "Gate": "raykqi.domain.endpoint",
+    "Guard": "raykqi.domain.endpoint",
+    "Job": "raykqi.domain.endpoint",
+    "Loading": "raykqi.domain.endpoint",
     "Page": "raykqi.domain.data",
     "RemoteWorkspace": "raykqi.client",
+    "RequestLimits": "raykqi.domain.endpoint",
+    "Revision": "raykqi.domain.endpoint",
+    "Sampling": "raykqi.domain.endpoint",
+    "Scale": "raykqi.domain.endpoint",
+    "ServingResources": "raykqi.domain.endpoint",
     "Tag": "raykqi.domain.tags",
     "Lineage": "raykqi.domain.lineage",
     "Workspace": "raykqi.workspace",

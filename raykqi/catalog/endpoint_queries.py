@@ -51,8 +51,9 @@ _MOVES = """
 """
 _JOB = """
     SELECT j.id, j.endpoint, e.project, j.status, j.request, j.created, j.creator, j.kind, j.content_type, j.result,
-           j.revision, j.ended, j.reason
+           j.revision, j.ended, j.reason, coalesce(d.tree, '')
     FROM job j JOIN endpoint e ON e.id = j.endpoint
+    LEFT JOIN data d ON d.id = TRY_CAST(nullif(j.result, '') AS UUID) AND d.status = 'done'
 """
 _ORDERS = """
     SELECT j.endpoint, j.id, j.request, d.tree, j.kind, j.content_type
@@ -293,7 +294,9 @@ def _endpoint(row: tuple[Any, ...], revisions: tuple[Revision, ...]) -> Endpoint
 
 
 def _job(row: tuple[Any, ...]) -> Job:
-    id_, endpoint, project, status, request, created, by, kind, content_type, result, revision, ended, reason = row
+    id_, endpoint, project, status, request, created, by, kind, content_type, result, revision, ended, reason, tree = (
+        row
+    )
     return Job(
         id=id_,
         endpoint=endpoint,
@@ -308,6 +311,7 @@ def _job(row: tuple[Any, ...]) -> Job:
         revision=revision,
         ended=ended and utc(ended),
         reason=reason,
+        tree=tree,
     )
 
 

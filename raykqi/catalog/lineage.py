@@ -57,6 +57,9 @@ _INPUT_EDGES = """
     SELECT run, name, data FROM run_input
     WHERE run IN (SELECT unnest($runs::BIGINT[])) AND data IN (SELECT unnest($numbers::BIGINT[])) ORDER BY ALL
 """
+_MODELS = """
+    SELECT DISTINCT d.number, d.id::VARCHAR FROM revision r JOIN data d ON d.id = r.data WHERE d.project = ?
+"""
 _OUTPUT_EDGES = """
     SELECT run, output, number FROM data
     WHERE run IN (SELECT unnest($runs::BIGINT[])) AND number IN (SELECT unnest($numbers::BIGINT[])) ORDER BY ALL
@@ -140,6 +143,17 @@ class LineageReader:
             stubs_only_right=tuple(stub for stub in other.stubs if stub not in one.stubs),
             stubs_shared=tuple(stub for stub in one.stubs if stub in other.stubs),
         )
+
+    def models_below(self, id_: str, *, project: str = "default") -> set[str]:
+        """Of the models that endpoints of the project serve or served, those that came of a data or run, or are it."""
+        kind, number = self._number(id_, project)
+        reached = self._adjacency.walk(
+            data=[number] if kind == "data" else [],
+            runs=[number] if kind == "run" else [],
+            direction="down",
+            project=project,
+        )
+        return {data for number, data in self._index.rows(_MODELS, [project]) if number in reached.data}
 
     def _number(self, id_: str, project: str) -> tuple[str, int]:
         self._adjacency.follow()

@@ -32,7 +32,7 @@ from raykqi.engine.revisions import take_up
 __all__ = ["follow_tags"]
 
 _TAGGED = """
-    SELECT d.id::VARCHAR, d.project, t.key, t.value FROM data d JOIN tag t ON t.data = d.number
+    SELECT d.id::VARCHAR, d.project, t.key, t.value FROM data d LEFT JOIN tag t ON t.data = d.number
     WHERE d.id IN (SELECT unnest(?::UUID[]))
 """
 
@@ -64,7 +64,8 @@ def follow_tags(connection: Connection, memory: Memory, events: Sequence[Event],
     touched, tags = _touched(events)
     unknown = [data for data in touched if data not in tags]
     for data, project, key, value in connection.execute(_TAGGED, [unknown]).fetchall() if unknown else ():
-        tags.setdefault(data, (project, set()))[1].add(Tag(key, value))
+        its = tags.setdefault(data, (project, set()))[1]
+        its |= {Tag(key, value)} if key is not None else set()
     for data, (project, its) in tags.items():
         for id_ in followers.of(project, its | touched[data].lost):
             concerned.setdefault(id_, _Concerned()).causes[data] = touched[data].cause

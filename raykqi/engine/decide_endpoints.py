@@ -67,11 +67,11 @@ def _(command: DeployEndpoint, facts: Facts, now: datetime, ids: IdMaker) -> lis
     endpoint.spec = spec
     facts.endpoints[endpoint.id], facts.endpoint_names[name] = endpoint, endpoint.id
     is_bound_anew = before is None or before.binding != spec.binding
-    if endpoint.is_pinned and (command.anew or is_bound_anew):
+    if endpoint.is_pinned and is_bound_anew:
         endpoint.is_pinned = False
-        events.append(EndpointChanged(now, by, endpoint.id, pinned=False, reason="deployed anew"))
+        events.append(EndpointChanged(now, by, endpoint.id, pinned=False, reason="bound to something else"))
     is_loaded_anew = before is not None and before.loading != spec.loading
-    if data := _told_model(endpoint, anew=command.anew, bound_anew=is_bound_anew, loaded_anew=is_loaded_anew):
+    if data := _told_model(endpoint, bound_anew=is_bound_anew, loaded_anew=is_loaded_anew):
         events += take_up(endpoint, data, by, Cause("user", by, data), now)
     return events
 
@@ -225,16 +225,18 @@ def recorded_with_job(command: object, facts: Facts) -> RecordRun | None:
     )
 
 
-def _told_model(endpoint: EndpointFacts, *, anew: bool, bound_anew: bool, loaded_anew: bool) -> str:
+def _told_model(endpoint: EndpointFacts, *, bound_anew: bool, loaded_anew: bool) -> str:
     """The model that is to be taken up at once, or nothing: the newest with some tags is found later."""
     bound = endpoint.spec.binding.data
     if endpoint.is_pinned:
         current = endpoint.coming or endpoint.live
         return current.data if current and loaded_anew and current.is_there else ""
-    if bound:
-        return bound if anew or bound_anew or loaded_anew else ""
-    again = endpoint.of(endpoint.followed, endpoint.spec.loading)
-    return again.data if anew and not bound_anew and again and again.status == "failed" and again.is_there else ""
+    if bound and (bound_anew or loaded_anew):
+        return bound
+    if bound_anew:
+        return ""
+    last = endpoint.of(bound or endpoint.followed, endpoint.spec.loading)
+    return last.data if last and last.status == "failed" and last.is_there else ""
 
 
 def _refuse_own_samples(name: str, spec: EndpointSpec) -> None:

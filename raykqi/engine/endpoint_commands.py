@@ -15,14 +15,13 @@ __all__ += ["RemoveEndpoint", "RollBack", "TakeJob"]
 class DeployEndpoint(msgspec.Struct, frozen=True):
     """Make the endpoint of this name, or say all anew of the one that is there.
 
-    Without `anew` a pinned one stays so, and a model that was taken back or could not be loaded is not tried again.
+    A model that could not be loaded is tried again. A pinned one stays so, unless it is bound to something else.
     """
 
     by: str
     name: str
     spec: EndpointSpec
     project: str = "default"
-    anew: bool = True
 
 
 class ChangeEndpoint(msgspec.Struct, frozen=True):
