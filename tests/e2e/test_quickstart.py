@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 import examples.quickstart as quickstart
 
 ROOT = Path(quickstart.__file__).resolve().parent.parent
@@ -23,8 +25,10 @@ def run(folder: Path) -> str:
     return done.stdout
 
 
-def test_the_quickstart_works_again_and_again(tmp_path: Path) -> None:
-    for said in (run(tmp_path), run(tmp_path)):
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.soak)])
+def test_the_quickstart_works_again_and_again(tmp_path: Path, times: int) -> None:
+    for _ in range(times):
+        said = run(tmp_path)
         assert "Traceback" not in said
         assert "gamma 0.05    accuracy 0.98" in said
         assert [said.count(f"✔ {plan}") for plan in ("prepare", "train", "evaluate")] == [1, 2, 2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -33,6 +34,10 @@ def test_up_makes_a_workspace_runs_plans_and_leaves_nothing_behind(bare: Command
         dashboard = next(line.split()[1] for line in up.lines if line.startswith("dashboard"))
         with urllib.request.urlopen(dashboard, timeout=30) as page:
             assert page.status == 200
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{dashboard}/api/jobs/", timeout=30)
+        assert refused.value.code == 401
+        refused.value.close()
         apply(bare, "quick", "true")
         apply(bare, "endless", UNTIL_STOPPED)
         quick, endless = run_of(bare, "quick"), run_of(bare, "endless")
@@ -54,6 +59,7 @@ def test_up_makes_a_workspace_runs_plans_and_leaves_nothing_behind(bare: Command
     assert "what carried it out was stopped" in again["reason"]
 
 
+@pytest.mark.soak
 def test_a_second_signal_ends_it_at_once(cli: CommandLine, home: dict[str, str]) -> None:
     with Program(cli.folder, "up", "--no-api", "--no-dashboard", "--cpus", "1", env=home) as up:
         up.until(lambda line: line.startswith("Runs plans now"))
@@ -96,6 +102,7 @@ def test_only_one_runs_the_plans_of_a_workspace(served: Served, running: Command
     assert running("work").code == 5
 
 
+@pytest.mark.soak  # the same with its API is in test_cli_up_api.py
 def test_one_that_joined_a_ray_leaves_runs_going_to_the_next(
     served: Served, cli: CommandLine, home: dict[str, str]
 ) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+import raykqi
+from raykqi.errors import Unauthenticated
 from tests.e2e.cli.conftest import CommandLine, Served
 from tests.e2e.cli.program import Program, still_there
 from tests.e2e.cli.test_cli_run import UNTIL_STOPPED, apply, run_of
@@ -109,8 +111,11 @@ def test_it_serves_the_api_runs_plans_and_leaves_nothing_behind(
     assert not record.exists()
     with pytest.raises(urllib.error.URLError):
         get(f"{url}/healthz", token)
+    with raykqi.open(bare.folder / ".raykqi") as workspace, pytest.raises(Unauthenticated):
+        workspace.caller(token)
 
 
+@pytest.mark.soak
 def test_its_token_ends_with_it_and_it_may_be_started_again(bare: CommandLine, home: dict[str, str]) -> None:
     bare.ok("init")
     tokens = []

@@ -1,10 +1,11 @@
-"""A cluster for each module, of processes that its tests kill; and a workspace for each test."""
+"""One cluster for all tests of the room, of processes that they kill; and a workspace for each test."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,22 +21,38 @@ __all__ = ["cluster", "ray_folder", "served"]
 
 @pytest.fixture(scope="module")
 def ray_folder() -> Iterator[Path]:
+    with _short_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="package")
+def _nodes() -> Iterator[Cluster]:
+    with _short_folder() as folder:
+        made = Cluster.begin(folder, cpus=3)
+        try:
+            made.look("head")
+            made.join("second", cpus=3, gpus=1)
+            made.look("head", "second")
+            yield made
+        finally:
+            made.close()
+
+
+@pytest.fixture
+def cluster(_nodes: Cluster) -> Cluster:
+    """Two nodes, `head` and `second`, the latter with a GPU that is none; whatever was killed before is there again."""
+    second = _nodes.nodes["second"]
+    if second.raylet is None:
+        second.start()
+        _nodes.look("head", "second")
+    return _nodes
+
+
+@contextmanager
+def _short_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="rq-", dir="/tmp"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def cluster(ray_folder: Path) -> Iterator[Cluster]:
-    """Two nodes, `head` and `second`, the latter with a GPU that is none."""
-    made = Cluster.begin(ray_folder, cpus=3)
-    try:
-        made.look("head")
-        made.join("second", cpus=3, gpus=1)
-        made.look("head", "second")
-        yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

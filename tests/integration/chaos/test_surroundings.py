@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from raykqi.domain.run import Exit
 from tests.integration.chaos import user_functions
 from tests.integration.chaos.nodes import SECRET
 from tests.integration.chaos.served import Served
@@ -17,33 +18,21 @@ def content(served: Served, tag: str, name: str) -> list[str]:
     return [b"".join(served.ws.cat(data, name)).decode() for data in served.ws.find(tag)]
 
 
-@pytest.mark.parametrize("launcher", ["process", "sandbox"])
-def test_a_command_sees_no_token_no_secret_of_ray_and_no_gpu(served: Served, launcher: str) -> None:
+@pytest.mark.parametrize("launcher", ["process", pytest.param("sandbox", marks=pytest.mark.soak)])
+def test_user_code_sees_no_token_no_secret_of_ray_and_no_gpu(served: Served, launcher: str) -> None:
     served.bench.launcher = launcher
     served.bench.plan(SCRIPT, inputs=INPUT, outputs=OUTPUT)
-    served.serve()
-
-    served.bench.push("to:surroundings")
-    (run,) = served.wait()
-
-    assert run.status == "done", run.exit
-    (environment,) = content(served, "by:command", "env")
-    assert [line for line in environment.splitlines() if SECRET in line or line.startswith(HIDDEN)] == []
-    assert content(served, "by:command", "gpu") == ["[]"]
-    served.assert_nothing_is_left()
-
-
-def test_a_function_sees_no_token_no_secret_of_ray_and_no_gpu(served: Served) -> None:
     served.ws.apply(user_functions.surroundings)
     served.serve()
 
     served.bench.push("to:surroundings")
-    (run,) = served.wait()
+    runs = served.wait()
 
-    assert run.status == "done", run.exit
-    (environment,) = content(served, "by:function", "env")
-    assert [line for line in environment.splitlines() if SECRET in line or line.startswith(HIDDEN)] == []
-    assert content(served, "by:function", "gpu") == ["[]"]
+    assert [(run.status, run.exit) for run in runs] == [("done", Exit(0))] * 2
+    for by in ("by:command", "by:function"):
+        (environment,) = content(served, by, "env")
+        assert [line for line in environment.splitlines() if SECRET in line or line.startswith(HIDDEN)] == []
+        assert content(served, by, "gpu") == ["[]"]
     served.assert_nothing_is_left()
 
 

@@ -13,12 +13,9 @@ from tests.integration.chaos.nodes import Cluster, until
 from tests.integration.chaos.served import Served
 
 
-@pytest.mark.parametrize("launcher", ["process", "sandbox"])
+@pytest.mark.parametrize("launcher", ["process", pytest.param("sandbox", marks=pytest.mark.soak)])
 def test_p4_what_a_node_stores_that_was_cut_off_is_refused(cluster: Cluster, served: Served, launcher: str) -> None:
     second = cluster.nodes["second"]
-    if second.raylet is None:
-        second.start()
-        cluster.look("head", "second")
     served.bench.launcher = launcher
     served.bench.plan(
         "echo attempt $RAYKQI_ATTEMPT\n"

@@ -12,8 +12,8 @@ import psutil
 from raykqi.cluster.local_ray import start_or_join
 
 
-def main(dashboard: bool) -> None:
-    with start_or_join(cpus=1, resources={"license": 2}, labels={"zone": "b"}, dashboard=dashboard) as handle:
+def main() -> None:
+    with start_or_join(cpus=1, resources={"license": 2}, labels={"zone": "b"}) as handle:
         import ray
 
         from raykqi.cluster.shapes import node_shapes
@@ -47,4 +47,4 @@ def main(dashboard: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] == "dashboard")
+    main()

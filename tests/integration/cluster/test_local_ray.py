@@ -6,8 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,10 +19,10 @@ from tests.integration.cluster.cluster_lab import still_there, until
 
 
 @contextmanager
-def ray_of(argument: str, home: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def ray_of(home: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.cluster.starting_ray", argument],
+        [sys.executable, "-m", "tests.integration.cluster.starting_ray"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -38,7 +36,7 @@ def ray_of(argument: str, home: Path) -> Iterator[tuple[subprocess.Popen[str], d
 
 
 def test_a_ray_of_our_own_has_what_was_asked_for_and_closes_without_a_trace(tmp_path: Path) -> None:
-    with ray_of("plain", tmp_path) as (process, said):
+    with ray_of(tmp_path) as (process, said):
         assert said["is_own"]
         assert said["dashboard"] == ""
         assert said["nice"] == os.getpriority(os.PRIO_PROCESS, 0)
@@ -55,19 +53,10 @@ def test_a_ray_of_our_own_has_what_was_asked_for_and_closes_without_a_trace(tmp_
 
 
 def test_a_killed_starter_takes_its_nodes_and_workers_along(tmp_path: Path) -> None:
-    with ray_of("plain", tmp_path) as (process, said):
+    with ray_of(tmp_path) as (process, said):
         process.kill()
         # Ray's own agents look for their head for a minute before they give up.
         until(lambda: not set(still_there(said["pids"])) - set(said["agents"]), within=20)
-
-
-def test_its_dashboard_wants_the_token(tmp_path: Path) -> None:
-    with ray_of("dashboard", tmp_path) as (process, said):
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"{said['dashboard']}/api/jobs/", timeout=30)
-        process.communicate("close\n", timeout=60)
-    assert refused.value.code == 401
-    refused.value.close()
 
 
 def test_a_ray_that_is_not_there_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ class Node:
             definition["code"] = Code(self.data(code))
         definition.setdefault("launcher", self.launcher)
         return Order(
-            attempt=Attempt(f"run-{number}", 1),
+            attempt=Attempt(f"run-{os.getpid()}-{number}", 1),
             plan="plan-1",
             project="default",
             workspace=workspace or self.workspace,
