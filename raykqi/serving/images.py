@@ -115,7 +115,8 @@ def _spatial(spec: TensorSpec, card: ImageCard) -> ImagePlan | str:
     elif len(image) == 3:
         found = card.layout or _layout(image)
         if found is None:
-            return f"its input {spec.name!r} has the shape {list(shape)}, where colours may be first or last"
+            unclear = "colours may be first or last" if image[0] in (1, 3) else "nothing is 1 or 3 colours"
+            return f"its input {spec.name!r} has the shape {list(shape)}, where {unclear}"
         layout = found
         channels = image[0] if layout == "NCHW" else image[2]
         height, width = image[1:] if layout == "NCHW" else image[:2]
