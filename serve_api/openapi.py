@@ -65,6 +65,8 @@ _IN_PATH = {
     "data": ("An id of data, or the beginning of one", "01939c1c-7d1e-7b0a-9f41-0d9a6c1e2f33"),
     "run": ("An id of a run, or the beginning of one", "01939c1c-7d1e-7b0a-9f41-0d9a6c1e2f33"),
     "plan": ("An id of a plan, the beginning of one, or its name", "train"),
+    "name": ("The name of an endpoint", "digits"),
+    "job": ("An id of a job, or the beginning of one", "01939c1c-7d1e-7b0a-9f41-0d9a6c1e2f33"),
     "node": ("An id of data or a run, or the beginning of one", "01939c1c-7d1e-7b0a-9f41-0d9a6c1e2f33"),
 }
 

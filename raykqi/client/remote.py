@@ -9,10 +9,10 @@ import msgspec
 from raykqi.client.access_verbs import AccessVerbs
 from raykqi.client.asking import API
 from raykqi.client.data_verbs import DataVerbs
+from raykqi.client.endpoint_verbs import EndpointVerbs
 from raykqi.client.greeting import Info, greet
 from raykqi.client.lineage_verbs import LineageVerbs
 from raykqi.client.plan_verbs import PlanVerbs
-from raykqi.client.run_verbs import RunVerbs
 from raykqi.client.target import Target
 from raykqi.client.transfer_verbs import TransferVerbs
 from raykqi.client.transport import Transport
@@ -27,7 +27,7 @@ class Service(msgspec.Struct, frozen=True):
     is_served: bool
 
 
-class RemoteWorkspace(DataVerbs, TransferVerbs, LineageVerbs, PlanVerbs, RunVerbs, AccessVerbs, UpkeepVerbs):
+class RemoteWorkspace(DataVerbs, TransferVerbs, LineageVerbs, PlanVerbs, EndpointVerbs, AccessVerbs, UpkeepVerbs):
     """The verbs of a `Workspace`; what only makes sense where the store is says so. Safe to use from many threads."""
 
     def __init__(self, target: Target, settings: Settings, server: ServerSettings, *, version: str) -> None:

@@ -30,14 +30,14 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,45}[a-z0-9])?\Z")
 MIB = 1024**2
 
 
-class Binding(msgspec.Struct, frozen=True, omit_defaults=True):
+class Binding(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One of the two: the id of a data, or the tags of which the newest data is followed."""
 
     data: str = ""
     tags: tuple[Tag, ...] = ()
 
 
-class Loading(msgspec.Struct, frozen=True, omit_defaults=True):
+class Loading(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """How the model is loaded: what of an endpoint makes another revision of the same data.
 
     `predictor` is `file.py:Class` in the model's data, else in the code of the plan that made it; "" finds the
@@ -51,14 +51,14 @@ class Loading(msgspec.Struct, frozen=True, omit_defaults=True):
     environment: dict[str, str] = {}
 
 
-class Batching(msgspec.Struct, frozen=True, omit_defaults=True):
+class Batching(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """At most `most` requests at a time through the model, and fewer when those take longer than the budget."""
 
     most: int = 64
     latency_ms: float = 50.0
 
 
-class RequestLimits(msgspec.Struct, frozen=True, omit_defaults=True):
+class RequestLimits(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Of one request `body` bytes and `timeout` seconds; `queue` requests at a time in a replica; `rate` a second."""
 
     body: int = 64 * MIB
@@ -67,7 +67,7 @@ class RequestLimits(msgspec.Struct, frozen=True, omit_defaults=True):
     rate: float | None = None
 
 
-class Scale(msgspec.Struct, frozen=True, omit_defaults=True):
+class Scale(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Between `least` (0: none while nobody asks for `idle` seconds) and `most` replicas, of `target` requests each."""
 
     least: int = 1
@@ -76,7 +76,7 @@ class Scale(msgspec.Struct, frozen=True, omit_defaults=True):
     idle: float = 300.0
 
 
-class ServingResources(msgspec.Struct, frozen=True, omit_defaults=True):
+class ServingResources(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What Ray reserves for a replica: cores and GPUs, also parts of them; bytes, which the model may not exceed."""
 
     cpu: float = 0.5
@@ -84,7 +84,7 @@ class ServingResources(msgspec.Struct, frozen=True, omit_defaults=True):
     memory: int = 0
 
 
-class Gate(msgspec.Struct, frozen=True, omit_defaults=True):
+class Gate(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a new model passes first: a metric that is better than the current one's, the word of one of these users.
 
     `metric` is looked for in tags and in `metrics.json` of what runs made of the model; `least` is how much better.
@@ -96,7 +96,7 @@ class Gate(msgspec.Struct, frozen=True, omit_defaults=True):
     approvers: tuple[str, ...] = ()
 
 
-class Canary(msgspec.Struct, frozen=True, omit_defaults=True):
+class Canary(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A new model gets this share of the requests first, for `seconds` and until it has answered `requests`."""
 
     share: float = 0.0
@@ -104,7 +104,7 @@ class Canary(msgspec.Struct, frozen=True, omit_defaults=True):
     requests: int = 20
 
 
-class Guard(msgspec.Struct, frozen=True, omit_defaults=True):
+class Guard(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """When a new model goes back by itself: a share of errors, or a 99th percentile of milliseconds, above these.
 
     It is watched while it is a canary and for `seconds` after it went live; None watches nothing.
@@ -116,7 +116,7 @@ class Guard(msgspec.Struct, frozen=True, omit_defaults=True):
     requests: int = 20
 
 
-class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
+class Sampling(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """This share of requests and answers becomes data with `tags`, in files of `rows` or of `seconds`.
 
     Bodies over `body` bytes are left out, and the JSON fields in `leave_out` are struck out wherever they stand.
@@ -130,7 +130,7 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     leave_out: tuple[str, ...] = ()
 
 
-class EndpointSpec(msgspec.Struct, frozen=True, omit_defaults=True):
+class EndpointSpec(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a user says of an endpoint. `surge`: the new model is loaded before the old one goes."""
 
     binding: Binding
@@ -212,7 +212,7 @@ class EndpointPage(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A request that is answered later: `request` and, when it is done, `result` are data, the latter with this `tree`."""
+    """A request that is answered later: `request` and, when it is done, `result` are data; this has the `tree`."""
 
     id: str
     endpoint: str

@@ -18,9 +18,9 @@ from raykqi.domain.endpoint import (
     EndpointSpec,
     Job,
     JobPage,
-    Revision,
     check_endpoint_name,
 )
+from raykqi.domain.endpoint_progress import how_far, is_settled
 from raykqi.domain.ids import is_id
 from raykqi.domain.spec_changes import SpecChanges, changed_spec
 from raykqi.domain.tags import check_tags, parse_tags
@@ -33,7 +33,7 @@ from raykqi.engine.endpoint_commands import (
     RemoveEndpoint,
     RollBack,
 )
-from raykqi.errors import Conflict, InvalidInput, InvalidQuery, ModelFailed
+from raykqi.errors import InvalidInput, InvalidQuery
 from raykqi.workspace.lineage_verbs import LineageVerbs
 from raykqi.workspace.run_verbs import WAIT_STEP, RunVerbs
 
@@ -199,11 +199,11 @@ class EndpointVerbs(LineageVerbs, RunVerbs):
             while True:
                 changed.clear()
                 found = self.endpoint(name)
-                if _is_settled(found):
+                if is_settled(found):
                     return found
                 rest = WAIT_STEP if deadline is None else min(WAIT_STEP, deadline - time.monotonic())
                 if rest <= 0:
-                    raise TimeoutError(f"after {timeout:g} s endpoint {name} {_how(found)}")
+                    raise TimeoutError(f"after {timeout:g} s endpoint {name} {how_far(found)}")
                 changed.wait(rest)
 
     # Inside
@@ -232,33 +232,6 @@ class EndpointVerbs(LineageVerbs, RunVerbs):
         asked = self._read(read)
         self._controller.submit(asked)
         return self.endpoint(name)
-
-
-def _is_settled(endpoint: Endpoint) -> bool:
-    """Whether it answers with what it shall; raises why it never will."""
-    if endpoint.is_paused:
-        raise Conflict(f"endpoint {endpoint.name} is paused", hint=f"`raykqi serve resume {endpoint.name}` lets it.")
-    last = _moved_last(endpoint)
-    if endpoint.coming or last is None:
-        return False
-    if last.status != "live":
-        raise ModelFailed(
-            f"revision {last.number} of endpoint {endpoint.name} is {last.status}: {last.reason or 'nobody said why'}",
-            hint=f"`raykqi serve logs {endpoint.name}` shows what it wrote.",
-        )
-    return True
-
-
-def _moved_last(endpoint: Endpoint) -> Revision | None:
-    ended = [each for each in endpoint.revisions if each.status in ("live", "failed", "withdrawn") and each.history]
-    return max(ended, key=lambda each: (each.history[-1].at, each.status == "live"), default=None)
-
-
-def _how(endpoint: Endpoint) -> str:
-    coming = endpoint.coming
-    said = f"revision {coming.number} is {coming.status}" if coming else "no data matches its tags"
-    why = (coming.reason if coming else "") or endpoint.reason
-    return f"is not live: {said}" + (f" ({why})" if why else "")
 
 
 def _check_limit(limit: int | None) -> None:

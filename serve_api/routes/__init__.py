@@ -15,6 +15,7 @@ def all_routes() -> Iterator[Route]:
         code,
         data,
         downloads,
+        endpoints,
         identity,
         lineage,
         oidc,
@@ -27,5 +28,8 @@ def all_routes() -> Iterator[Route]:
         uploads,
     )
 
-    nouns = (data, runs, streams, uploads, downloads, plans, code, lineage, service, identity, oidc, projects, upkeep)
+    nouns = (
+        data, runs, streams, uploads, downloads, plans, endpoints, code, lineage, service, identity, oidc, projects,
+        upkeep,
+    )  # fmt: skip
     return chain(*(noun.routes for noun in nouns))

@@ -22,6 +22,7 @@ class Sample:
 
 
 _OF_DATA, _OF_RUN, _OF_PLAN = Sample({"data": ID, "id": ID}), Sample({"run": ID}), Sample({"plan": ID})
+_OF_ENDPOINT = Sample({"name": "nothing"})
 _UPLOAD = {"upload": ID}
 SAMPLES: dict[str, Sample] = {
     # data
@@ -73,6 +74,22 @@ SAMPLES: dict[str, Sample] = {
     "events": Sample(query="after=x"),
     "log_of_run": _OF_RUN,
     "progress_of_run": _OF_RUN,
+    # endpoints
+    "list_endpoints": Sample(),
+    "deploy_endpoint": Sample(json={"name": "/", "spec": {"binding": {"data": ID}}}),
+    "show_endpoint": _OF_ENDPOINT,
+    "change_endpoint": Sample({"name": "nothing"}, json={}),
+    "remove_endpoint": _OF_ENDPOINT,
+    "promote_revision": Sample({"name": "nothing"}, json={}),
+    "roll_back_endpoint": Sample({"name": "nothing"}, json={}),
+    "pause_endpoint": Sample({"name": "nothing"}, json={}),
+    "resume_endpoint": _OF_ENDPOINT,
+    "follow_with_endpoint": _OF_ENDPOINT,
+    "list_jobs": _OF_ENDPOINT,
+    "show_job": Sample({"job": ID}),
+    "issue_endpoint_token": Sample({"name": "nothing"}, json={"name": "t"}),
+    "affected_endpoints": Sample({"node": ID}),
+    "pull_endpoints": Sample({"node": ID}, json={}),
     # lineage
     "show_lineage": Sample({"node": ID}),
     "path_between": Sample(query=f"ancestor={ID}&descendant={ID}"),
