@@ -86,7 +86,7 @@ class Access:
             known = _Known(error, now, access)
         except ServerUnavailable:
             before = self._known.get(key)
-            if before is None or now - before.at >= KEPT_WHILE_AWAY:
+            if before is None or before.access != access or now - before.at >= KEPT_WHILE_AWAY:
                 raise
             return before
         if len(self._known) >= MOST:
