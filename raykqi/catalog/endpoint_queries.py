@@ -39,7 +39,7 @@ _OF_THESE_LATELY = """
       AND (r.status IN (SELECT unnest($current::VARCHAR[])) OR (r.endpoint, r.number) IN (
         SELECT (endpoint, revision) FROM (
             SELECT endpoint, revision, max(number) AS last FROM revision_move
-            WHERE endpoint IN (SELECT unnest($endpoints::VARCHAR[])) GROUP BY ALL
+            WHERE endpoint IN (SELECT unnest($endpoints::VARCHAR[])) GROUP BY endpoint, revision
             QUALIFY row_number() OVER (PARTITION BY endpoint ORDER BY last DESC) <= $past
         )
       ))

@@ -86,12 +86,16 @@ def events_of(history: Sequence[tuple[Any, ...]]) -> list[Event]:
     return events
 
 
+ACCESS = ("project", "member", "user_account", "token", "answered")
+ENDPOINTS = ("endpoint", "revision", "revision_move", "job")
+
+
 def oracle(events: Sequence[Event]) -> Rows:
     """The tables, one event after the other; `posting` by tag instead of by hash."""
     rows: dict[str, list[tuple[Any, ...]]] = {
         name: []
         for name in ("run", "run_input", "data", "tag", "tag_past", "tombstone", "condemned", "posting", "deed")
-    } | {name: [] for name in ("project", "member", "user_account", "token", "answered")}
+    } | {name: [] for name in (*ACCESS, *ENDPOINTS)}
     numbers: dict[str, int] = {}
     runs = 0
     for event in events:
