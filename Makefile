@@ -43,8 +43,8 @@ test: $(STAMP) ## The whole test suite, without the soak tests
 		$(BIN)/python -m pytest -n 0 -m "not soak" --last-failed --last-failed-no-failures none; }
 
 .PHONY: soak
-soak: $(STAMP) ## The long variants of the reliability tests
-	$(BIN)/python -m pytest -m soak
+soak: $(STAMP) ## The long variants of tests, and properties with many examples
+	$(BIN)/python -m pytest -m "soak or examples" --hypothesis-profile=soak
 
 .PHONY: bench
 bench: $(STAMP) ## All benchmarks, in their quick form

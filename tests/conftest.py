@@ -10,10 +10,12 @@ import hypothesis
 import pytest
 
 from tests import servers
+from tests.examples import MORE
 from tests.servers import S3Server
 
 # Shared machines stall for longer than any deadline that would mean something.
 hypothesis.settings.register_profile("raykqi", deadline=None, database=None)
+hypothesis.settings.register_profile(MORE, deadline=None, database=None, max_examples=1_000)
 hypothesis.settings.load_profile("raykqi")
 
 
@@ -26,8 +28,11 @@ WITH_RAY += ("e2e/test_quickstart.py",)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
-        if str(item.path.relative_to(here)).startswith(WITH_RAY):
+        path = str(item.path.relative_to(here))
+        if path.startswith(WITH_RAY) or (path.startswith("e2e/cli/") and "served" in getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("ray"))
+        if hypothesis.is_hypothesis_test(getattr(item, "function", None)):
+            item.add_marker(pytest.mark.examples)
 
 
 @pytest.fixture(scope="session", autouse=True)

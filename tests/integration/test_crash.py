@@ -174,7 +174,7 @@ def crash(lab: Lab, *, kills: int, seed: int) -> None:
     check(opened, deep=True)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in (2, 3))])
 def test_p1_p2_p5_a_process_killed_at_any_moment_loses_nothing_acknowledged(lab: Lab, seed: int) -> None:
     crash(lab, kills=8, seed=seed)
 

@@ -199,7 +199,7 @@ def test_p2_a_flipped_byte_in_a_journal_segment_is_named(lab: Lab, spot: float) 
 
 
 @pytest.mark.parametrize("table", ["data.parquet", "meta.parquet", "tag.parquet", "manifest.json"])
-@pytest.mark.parametrize("spot", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("spot", [0.5, *(pytest.param(spot, marks=pytest.mark.soak) for spot in (0.1, 0.9))])
 def test_p2_a_damaged_snapshot_is_named_and_does_without(lab: Lab, table: str, spot: float) -> None:
     opened, data = history(lab)
     opened.ws.snapshot()
@@ -215,7 +215,7 @@ def test_p2_a_damaged_snapshot_is_named_and_does_without(lab: Lab, table: str, s
     check(opened)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(5, 12))])
 def test_p1_a_damaged_index_is_made_anew_without_anyones_help(lab: Lab, seed: int) -> None:
     opened, data = history(lab)
     lab.close()

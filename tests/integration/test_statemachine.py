@@ -207,7 +207,7 @@ SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.d
 
 
 class TestCommands(Commands.TestCase):  # type: ignore[name-defined, misc]
-    settings = settings(max_examples=6, stateful_step_count=25, suppress_health_check=SLOW_IS_FINE)
+    settings = settings(max_examples=4, stateful_step_count=25, suppress_health_check=SLOW_IS_FINE)
 
 
 @pytest.mark.soak

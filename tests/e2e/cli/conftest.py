@@ -116,8 +116,9 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     return CommandLine(tmp_path, monkeypatch)
 
 
-# What must look the same at a server.
-OVER_HTTP = ("test_cli_data", "test_cli_lineage", "test_cli_plan")
+# What must look the same at a server, each time that the suite runs and in the soak tests.
+OVER_HTTP = ("test_cli_data",)
+OVER_HTTP_IN_SOAK = ("test_cli_lineage", "test_cli_plan")
 # What looks into the folder of the workspace, names it, or stores links that no server takes.
 ONLY_HERE = (
     "test_a_format_is_the_same_text_as_in_python",
@@ -129,8 +130,10 @@ ONLY_HERE = (
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "cli" in metafunc.fixturenames:
         module = metafunc.module.__name__.rpartition(".")[2]
-        http = ["http"] if module in OVER_HTTP and metafunc.function.__name__ not in ONLY_HERE else []
-        metafunc.parametrize("cli", ["here", *http], indirect=True)
+        kinds: list[object] = ["here"]
+        if module in OVER_HTTP + OVER_HTTP_IN_SOAK and metafunc.function.__name__ not in ONLY_HERE:
+            kinds.append(pytest.param("http", marks=[] if module in OVER_HTTP else pytest.mark.soak))
+        metafunc.parametrize("cli", kinds, indirect=True)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from raykqi.domain.run import Exit
 from raykqi.storage.receipts import delete_receipt, read_receipt
 from raykqi.storage.trees import read_tree
@@ -18,7 +20,7 @@ open(folder + '/kept', 'w').write('kept')
 """
 MAKE_FILES = """
 import os, sys
-for folder in range(100):
+for folder in range(int(sys.argv[2])):
     os.mkdir(f'{sys.argv[1]}/{folder}')
     for file in range(1000):
         os.close(os.open(f'{sys.argv[1]}/{folder}/{file}', os.O_CREAT | os.O_WRONLY))
@@ -97,14 +99,16 @@ def test_a_name_that_is_no_text_is_refused_but_other_outputs_are_stored(each_nod
     assert [stored.data for stored in ended.stored] == ["new-fine"]
 
 
-def test_a_hundred_thousand_files_are_stored_and_cleared(sandbox: Node) -> None:
-    supervisor = sandbox.supervisor(sandbox.order("python3", "-c", MAKE_FILES, "{outputs.model}"))
+@pytest.mark.parametrize("thousands", [10, pytest.param(100, marks=pytest.mark.soak)])
+def test_many_thousand_files_are_stored_and_cleared(sandbox: Node, thousands: int) -> None:
+    order = sandbox.order("python3", "-c", MAKE_FILES, "{outputs.model}", str(thousands))
+    supervisor = sandbox.supervisor(order)
 
     ended = supervisor.run()
     supervisor.clear()
 
     assert ended.exit == Exit(0)
-    assert ended.stored[0].tree.files == 100_000
+    assert ended.stored[0].tree.files == thousands * 1_000
     assert list((sandbox.folder / "runs").iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""A bench for each test: over each launcher, and over HTTP, where the test does not care which."""
+"""A bench for each test, of processes; the soak tests also have it over the other launcher, and over HTTP."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ import pytest
 from tests.integration.lab import Lab
 from tests.integration.runs.bench import Bench
 
-# What must come out the same over HTTP.
-OVER_HTTP = ("test_knitfab_behaviours", "test_matching")
+# What must come out the same over HTTP, and in a sandbox, each time that the suite runs. The first of them also runs on
+# Ray, in sandboxes (tests/integration/cluster/test_same_semantics.py).
+OVER_HTTP = ("test_knitfab_behaviours",)
+IN_SANDBOXES = ("test_promises_runs",)
+OVER_HTTP_IN_SOAK = ("test_matching",)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    http = ["http"] if metafunc.module.__name__.rpartition(".")[2] in OVER_HTTP else []
-    for fixture, kinds in (("bench", ["process", "sandbox"]), ("plain_bench", ["process"])):
-        if fixture in metafunc.fixturenames:
-            metafunc.parametrize(fixture, [*kinds, *http], indirect=True)
+    module = metafunc.module.__name__.rpartition(".")[2]
+    kinds: list[object] = ["process"]
+    if module in OVER_HTTP + OVER_HTTP_IN_SOAK:
+        kinds.append(pytest.param("http", marks=[] if module in OVER_HTTP else pytest.mark.soak))
+    if "plain_bench" in metafunc.fixturenames:
+        metafunc.parametrize("plain_bench", kinds, indirect=True)
+    if "bench" in metafunc.fixturenames:
+        kinds.append(pytest.param("sandbox", marks=[] if module in IN_SANDBOXES else pytest.mark.soak))
+        metafunc.parametrize("bench", kinds, indirect=True)
 
 
 @pytest.fixture

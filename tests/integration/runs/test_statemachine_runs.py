@@ -240,7 +240,7 @@ class RunCommands(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
-SHORT = settings(max_examples=5, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
+SHORT = settings(max_examples=3, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck))
 RunCommands.TestCase.settings = SHORT
 TestRunCommands = RunCommands.TestCase
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from raykqi.catalog.adjacency import Adjacency
 from raykqi.catalog.index import Index
 from raykqi.domain.events import Event
+from tests.examples import examples
 from tests.unit.catalog.history import fold, recorded
 
 _UP = """
@@ -51,7 +52,7 @@ def dag(shape: list[tuple[int, list[int]]]) -> list[Event]:
 shapes = st.lists(st.tuples(st.integers(0, 3), st.lists(st.integers(0, 1 << 20), max_size=3)), min_size=1, max_size=14)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.too_slow])
 @given(shape=shapes, told_at=st.sets(st.integers(1, 13)))
 def test_a_walk_reaches_what_a_recursive_query_reaches(
     shared: Index, shape: list[tuple[int, list[int]]], told_at: set[int]

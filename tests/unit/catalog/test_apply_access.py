@@ -33,6 +33,7 @@ from raykqi.domain.events import (
 )
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import open_store
+from tests.examples import examples
 from tests.unit.catalog.history import data_id, fold, minute, recorded
 
 NAMES = st.sampled_from(["hana", "taro", "mika"])
@@ -159,7 +160,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(history=st.lists(EVENTS, max_size=40), cuts=st.sets(st.integers(1, 40)))
 def test_p10_who_may_do_what_does_not_depend_on_the_grouping(
     index: Index, other: Index, history: list[Event | tuple[object, ...]], cuts: set[int]

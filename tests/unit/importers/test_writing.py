@@ -20,6 +20,7 @@ from raykqi.importers.draft import Draft
 from raykqi.importers.planfile import read_plan
 from raykqi.importers.work import SHELL
 from raykqi.importers.writing import render_plan
+from tests.examples import examples
 
 # Braces would be placeholders, and what those may be is another test.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0{}"), max_size=12) | st.sampled_from(
@@ -149,7 +150,7 @@ PLAN_SETTINGS = st.builds(
 
 
 @given(definition=definitions(), plan_settings=PLAN_SETTINGS)
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_plan_reads_back_as_it_was_written(definition: Definition, plan_settings: PlanSettings) -> None:
     draft = read_plan(render_plan(definition, plan_settings))
 
@@ -216,7 +217,7 @@ VALUES = st.recursive(
 
 
 @given(st.lists(PIECES | st.text(max_size=6), max_size=40).map("".join))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_no_text_raises_anything_but_our_errors(text: str) -> None:
     error = refusal(f"{text}\n")
 
@@ -224,7 +225,7 @@ def test_no_text_raises_anything_but_our_errors(text: str) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_no_values_raise_anything_but_our_errors(values: dict[str, object]) -> None:
     base = {"command": ["x"], "inputs": [{"path": "/in/a", "tags": ["a:1"]}]}
 

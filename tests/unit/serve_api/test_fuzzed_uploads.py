@@ -16,6 +16,7 @@ from serve_api.bytes.limits import UploadLimits
 from serve_api.bytes.multipart import Multipart
 from serve_api.bytes.staging import StagingArea
 from serve_api.bytes.untar import Untar
+from tests.examples import examples
 from tests.unit.serve_api.archives import feed, form, listing, member, tar
 
 MIB = 1 << 20
@@ -68,7 +69,7 @@ def outcome(body: bytes, step: int, *, as_form: bool) -> dict[str, str] | Raykqi
         return found
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(100))
 @given(st.lists(members, max_size=6), st.lists(cuts, max_size=3), st.sampled_from([1_000, 65_536]), st.booleans())
 def test_any_archive_is_taken_right_or_refused(
     made: list[bytes], changes: list[tuple[int, bytes, int]], step: int, packed: bool
@@ -78,19 +79,19 @@ def test_any_archive_is_taken_right_or_refused(
     outcome(gzip.compress(body, 1) if packed else body, step, as_form=False)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(50))
 @given(st.binary(max_size=4_000), st.booleans())
 def test_any_bytes_are_taken_right_or_refused(body: bytes, as_form: bool) -> None:
     outcome(body, 700, as_form=as_form)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(50))
 @given(st.lists(cuts, min_size=1, max_size=4))
 def test_a_damaged_gzip_is_taken_right_or_refused(changes: list[tuple[int, bytes, int]]) -> None:
     outcome(mutated(gzip.compress(tar(member("a", bytes(3_000)), member("b", b"x"))), changes), 100, as_form=False)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(60))
 @given(st.lists(st.tuples(names, st.binary(max_size=500)), max_size=4), st.lists(cuts, max_size=3))
 def test_any_form_is_taken_right_or_refused(
     files: list[tuple[str, bytes]], changes: list[tuple[int, bytes, int]]

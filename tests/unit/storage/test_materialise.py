@@ -23,6 +23,7 @@ from raykqi.storage.packs import BLOB_MIN, blob_key
 from raykqi.storage.progress import SilentProgress
 from raykqi.storage.push import push_bytes, push_tree
 from raykqi.storage.trees import Entry, Tree, read_tree
+from tests.examples import examples
 
 names = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=12).filter(
     lambda name: name not in (".", "..") and len(name.encode()) < 200
@@ -64,7 +65,7 @@ def working() -> Iterator[Path]:
         yield Path(name)
 
 
-@tested(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tested(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sources())
 @pytest.mark.parametrize("scheme", ["local", "memory"])
 def test_whatever_is_pushed_is_pulled_the_same(

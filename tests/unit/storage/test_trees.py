@@ -17,6 +17,7 @@ from raykqi.errors import Damaged, InvalidInput, ObjectMissing, UnsafePath
 from raykqi.storage.filesystem_memory import MemoryStore
 from raykqi.storage.packs import blob_key, pack_key
 from raykqi.storage.trees import EMPTY_HASH, Columns, Entry, Tree, decode_tree, read_tree, tree_key, write_tree
+from tests.examples import examples
 
 HELLO = blake3(b"hello").hexdigest()
 PACK = pack_key(blake3(b"a pack").hexdigest())
@@ -208,7 +209,7 @@ def test_arbitrary_bytes_in_a_parquet_shell_are_damaged(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 100])
-@settings(max_examples=300)
+@settings(max_examples=examples(100))
 @given(st.data())
 def test_a_flipped_bit_is_found_or_changes_nothing(size: int, data: st.DataObject) -> None:
     entries = [Entry(f"f{at:03}", "file", 0o644, 5, blake3(b"%d" % at).hexdigest(), PACK, at) for at in range(size)]
