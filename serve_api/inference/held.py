@@ -125,11 +125,16 @@ class Held:
         if self.is_over and not self.asking:
             self._moved.set()
 
-    def kill(self, model: Model) -> None:
-        """It gives no answers: end its process, so that another begins."""
+    def lost(self, model: Model, why: str) -> None:
+        """Nothing is to be asked of that process any more; another begins."""
         if model is self.model:
             self.model = None
-            self._set("loading", "it gave no answer in time, and is started again")
+            self._set("loading", f"{why}; it is started again")
+
+    def kill(self, model: Model) -> None:
+        """It gives no answers: end its process."""
+        if model is self.model:
+            self.lost(model, "it gave no answer in time")
             self._ending = asyncio.ensure_future(model.close(0))
 
     async def end(self, patience: float) -> None:
@@ -185,9 +190,7 @@ class Held:
                 self._set("ready")
                 how = await model.over()
                 self._keep_count(model)
-                if self.model is model:
-                    self.model = None
-                    self._set("loading", f"its process {how}; it is started again")
+                self.lost(model, f"its process {how}")
                 pause = min(LONGEST_PAUSE, pause * 2 or FIRST_PAUSE) if time.monotonic() - began < STEADY else 0.0
                 if pause == FIRST_PAUSE:
                     continue  # the first time there is no reason to wait

@@ -159,7 +159,11 @@ class Replica:
     async def _put(self, held: Held, asked: Asked, timeout: float) -> Answered:
         model = held.process()
         began = time.monotonic()
-        answered = await model.ask(asked, timeout)
+        try:
+            answered = await model.ask(asked, timeout)
+        except ModelGone as error:
+            held.lost(model, error.message)
+            raise
         if answered.status != 504:
             held.heard = time.monotonic()
         elif held.heard < began:  # nobody else got an answer either
@@ -184,12 +188,25 @@ class Replica:
         asked = Asked("stream", headers, body)
         held.asking += 1
         try:
-            return await held.process().stream(asked, self.spec.limits.timeout), held
+            return await self._begin(held, asked), held
         except BaseException as error:
             if isinstance(error, RaykqiError):
                 held.counter.add(error.status, 0.0)
             held.answered()
             raise
+
+    async def _begin(self, held: Held, asked: Asked) -> Streamed:
+        """Until the first piece has come, it can be asked once more."""
+        timeout, model = self.spec.limits.timeout, held.model
+        try:
+            return await held.process().stream(asked, timeout)
+        except ModelGone as error:
+            if model:
+                held.lost(model, error.message)
+            async with held.suspects:
+                if not await held.until_ready(timeout):
+                    raise self.revisions.why_not() from error
+                return await held.process().stream(asked, timeout)
 
     # What passes between this and the controller
 
