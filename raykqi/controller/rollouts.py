@@ -34,6 +34,7 @@ __all__ = ["Rollouts"]
 log = logging.getLogger(__name__)
 
 POLL = 10.0  # seconds for which a replica waits for news at the most
+UNKNOWN = 1.0  # the same for one of an endpoint that is not there, which may only just have been made
 AGAIN = 2.0  # seconds until storage that refused is tried again
 JOBS_AT_ONCE = 4  # of one replica
 _NOTHING = EndpointSpec(Binding())
@@ -93,8 +94,8 @@ class Rollouts:
     def follow(self, words: bytes) -> bytes:
         """What a replica shall serve: at once if it knows something older, else as soon as there is something new."""
         report = msgspec.msgpack.decode(words, type=Report)
-        until = time.monotonic() + POLL
         with self._changed:
+            until = time.monotonic() + (POLL if report.endpoint in self._wanted or not self._is_read else UNKNOWN)
             if self._followers.take(report):
                 self._is_due = True
                 self._changed.notify_all()
@@ -125,7 +126,9 @@ class Rollouts:
 
     def _news(self, report: Report) -> Wanted | None:
         wanted = self._wanted.get(report.endpoint)
-        if wanted is None or wanted.version != report.version:
+        if wanted is None:  # removed, if the replica has heard of it before
+            return self._as_it_is(report) if report.version > 0 and not self._is_stale else None
+        if wanted.version != report.version:
             return self._as_it_is(report)
         new_jobs = self._orders.get(report.replica, {}).keys() - set(report.jobs)
         return self._as_it_is(report) if new_jobs else None
@@ -133,9 +136,7 @@ class Rollouts:
     def _as_it_is(self, report: Report) -> Wanted:
         wanted = self._wanted.get(report.endpoint)
         if wanted is None:
-            return Wanted(
-                report.version, report.endpoint, "", "", _NOTHING, reason="there is no such endpoint any more"
-            )
+            return Wanted(0, report.endpoint, "", "", _NOTHING, reason="there is no such endpoint any more")
         return msgspec.structs.replace(wanted, jobs=tuple(self._orders.get(report.replica, {}).values()))
 
     def _told(self, states: Mapping[str, State]) -> None:
@@ -231,15 +232,14 @@ class Rollouts:
         wanted: dict[str, Wanted] = {}
         shapes: list[Shape] = []
         for id_, served in self._served.items():
-            if served.endpoint.is_paused or not served.endpoint.revisions:
-                continue
             fresh = _wanted(served, access, now)
             before = self._wanted.get(id_)
             is_same = before is not None and msgspec.structs.replace(fresh, version=before.version) == before
             if not is_same:
                 self._version += 1
             wanted[id_] = before if is_same and before else msgspec.structs.replace(fresh, version=self._version)
-            shapes.append(_shape(served))
+            if served.endpoint.revisions and not served.endpoint.is_paused:
+                shapes.append(_shape(served))
         with self._changed:
             self._followers.forget(self._served)
             self._wanted = wanted
@@ -289,10 +289,8 @@ def _wanted(served: ServedEndpoint, access: int, now: datetime) -> Wanted:
             tags=served.cards.get(each.data, ()),
         )
         for each in endpoint.revisions
-        if each.status in ("loading", "canary", "live") or each is kept
+        if not endpoint.is_paused and (each.status in ("loading", "canary", "live") or each is kept)
     )
-    coming = endpoint.coming
-    reason = "" if revisions else (coming.reason if coming else endpoint.revisions[-1].reason) or "nothing is live"
     return Wanted(
         version=0,
         endpoint=endpoint.id,
@@ -301,8 +299,15 @@ def _wanted(served: ServedEndpoint, access: int, now: datetime) -> Wanted:
         spec=endpoint.spec,
         revisions=revisions,
         access=access,
-        reason=reason,
+        reason="" if revisions else _why_nothing(endpoint),
     )
+
+
+def _why_nothing(endpoint: Endpoint) -> str:
+    if endpoint.is_paused:
+        return "it is paused"
+    last = endpoint.coming or next(iter(endpoint.revisions[::-1]), None)
+    return (last and last.reason) or "no model is live yet"
 
 
 def _shape(served: ServedEndpoint) -> Shape:

@@ -32,12 +32,12 @@ from raykqi.opening import Parts
 from raykqi.settings import Settings
 from raykqi.storage.progress import Progress, SilentProgress
 from raykqi.workspace.access_verbs import AccessVerbs
-from raykqi.workspace.endpoint_verbs import EndpointVerbs
 from raykqi.workspace.inside import Inside
 from raykqi.workspace.lineage_verbs import LineageVerbs
 from raykqi.workspace.log_verbs import LogVerbs
 from raykqi.workspace.news import NewsVerbs
 from raykqi.workspace.plan_verbs import PlanVerbs
+from raykqi.workspace.replica_verbs import ReplicaVerbs
 from raykqi.workspace.transfer_verbs import TransferVerbs
 from raykqi.workspace.usage_verbs import UsageVerbs
 
@@ -53,7 +53,7 @@ PAGE = 1_000
 _still_open: weakref.WeakSet[Workspace] = weakref.WeakSet()
 
 
-class Workspace(AccessVerbs, EndpointVerbs, LineageVerbs, PlanVerbs, LogVerbs, TransferVerbs, NewsVerbs, UsageVerbs):
+class Workspace(AccessVerbs, ReplicaVerbs, LineageVerbs, PlanVerbs, LogVerbs, TransferVerbs, NewsVerbs, UsageVerbs):
     """Open it with `raykqi.open(url)`; close it, or use it in a `with` block. Safe to use from many threads."""
 
     def __init__(self, parts: Parts, settings: Settings, *, readable: frozenset[str] | None = None) -> None:
