@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from raykqi.errors import WrongInputs
 from raykqi.serving.datatypes import datatype_of, numpy_of
 from raykqi.serving.predictor import About, Tensors, TensorSpec
-from raykqi.serving.values import tensor_of_json
+from raykqi.serving.values import tensor_of_array, tensor_of_json
 
-__all__ = ["check", "check_names", "plain_inputs", "show_inputs", "show_shape"]
+__all__ = ["array_inputs", "check", "check_names", "plain_inputs", "show_inputs", "show_shape"]
 
 # What people wrap the inputs of a request in.
 WRAPPERS = ("inputs", "instances", "data")
@@ -66,9 +66,25 @@ def plain_inputs(body: Any, about: About) -> Tensors:
     if not isinstance(body, Mapping):
         if len(specs) != 1:
             raise WrongInputs(f"the model has {len(specs)} inputs, which must be named", hint=show_inputs(specs))
-        body = {specs[0].name: body}
+        body = {specs[0].name: _no_records(body, specs)}
     check_names(body, specs)
     return check({spec.name: _row(tensor_of_json(body[spec.name], spec), spec, about) for spec in specs}, about)
+
+
+def array_inputs(made: Any, about: About) -> Tensors:
+    """The tensors of what a file or a user's function holds: arrays by name, or the one of a model of one; checked."""
+    specs = about.inputs
+    if not isinstance(made, Mapping):
+        if len(specs) != 1:
+            raise WrongInputs(f"the model has {len(specs)} inputs, which must be named", hint=show_inputs(specs))
+        made = {specs[0].name: made}
+    check_names(made, specs)
+    tensors: Tensors = {}
+    for spec in specs:
+        given = made[spec.name]
+        tensor = tensor_of_array(given, spec) if isinstance(given, np.ndarray) else tensor_of_json(given, spec)
+        tensors[spec.name] = _row(tensor, spec, about)
+    return check(tensors, about)
 
 
 def show_inputs(specs: tuple[TensorSpec, ...]) -> str:
@@ -80,6 +96,19 @@ def show_inputs(specs: tuple[TensorSpec, ...]) -> str:
 
 def show_shape(shape: Iterable[int]) -> str:
     return str(list(shape))
+
+
+def _no_records(body: Any, specs: tuple[TensorSpec, ...]) -> Any:
+    """Refused with the way to write it is what is meant for other routes and servers."""
+    first = body[0] if isinstance(body, list) and body else None
+    if isinstance(first, Mapping) and "data" in first:
+        raise WrongInputs(
+            "the inputs are written as those of the Open Inference Protocol",
+            hint="Send that to /v2/models/NAME/infer, or here the values alone, as in [[1, 2], [3, 4]].",
+        )
+    if isinstance(first, Mapping):
+        raise WrongInputs("each row is an object", hint=f"Give rows as lists of values. {show_inputs(specs)}")
+    return body
 
 
 def _row(tensor: NDArray[Any], spec: TensorSpec, about: About) -> NDArray[Any]:

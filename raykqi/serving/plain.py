@@ -10,18 +10,16 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
-import msgspec
-
 from raykqi.errors import InvalidInput, UnknownMedia
 from raykqi.serving.bodies import Upload, arrays_of, read_body
-from raykqi.serving.checking import check, plain_inputs, show_inputs
+from raykqi.serving.checking import array_inputs, check, plain_inputs, show_inputs
 from raykqi.serving.describing import about_json
 from raykqi.serving.frames import Answered, Body
 from raykqi.serving.labels import Labelled, labels_of
 from raykqi.serving.model import Model
 from raykqi.serving.rendering import as_json
 
-__all__ = ["detail_of", "metadata", "read", "stream_inputs"]
+__all__ = ["metadata", "read", "stream_inputs"]
 
 JSON = {"content-type": "application/json"}
 WRAPPERS = ("inputs", "instances")
@@ -55,25 +53,17 @@ def metadata(model: Model) -> Answered:
     return _rendered({"model": model.told, **about_json(model.about)})
 
 
-def detail_of(answer: Answered) -> str:
-    """What a refusal says."""
-    told = msgspec.json.decode(answer.body)
-    return str(told.get("error", told)) if isinstance(told, dict) else str(told)
-
-
 def _inputs(model: Model, request: Any) -> Any:
     about, hooks = model.about, model.hooks
     if hooks.preprocess:
         made = hooks.preprocess(request.content if isinstance(request, Upload) else request)
-        return check(dict(made), about) if about.is_tensor else made
+        return array_inputs(made, about) if about.is_tensor else made
     if not about.is_tensor:
         return _of_object(request)
     if not isinstance(request, Upload):
         return plain_inputs(request, about)
     arrays = arrays_of(request, UNPACKED)
-    if arrays is not None:
-        return _of_arrays(arrays, model)
-    return _of_image(request, model)
+    return _of_image(request, model) if arrays is None else plain_inputs(arrays, about)
 
 
 def _of_object(request: Any) -> Any:
@@ -84,15 +74,6 @@ def _of_object(request: Any) -> Any:
     if isinstance(request, dict) and len(request) == 1 and (wrapper := next(iter(request))) in WRAPPERS:
         return request[wrapper]
     return request
-
-
-def _of_arrays(arrays: Any, model: Model) -> Any:
-    specs = model.about.inputs
-    if isinstance(arrays, dict):
-        return check(arrays, model.about)
-    if len(specs) != 1:
-        raise InvalidInput(f"the model has {len(specs)} inputs", hint="Send .npz with an array for each.")
-    return check({specs[0].name: arrays}, model.about)
 
 
 def _of_image(upload: Upload, model: Model) -> Any:

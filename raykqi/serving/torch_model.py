@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from raykqi.serving.datatypes import datatype_of
 from raykqi.serving.describing import described
 from raykqi.serving.needing import need
 from raykqi.serving.predictor import About, Card, Hooks, Tensors, TensorSpec
-from raykqi.serving.user_code import attempt
+from raykqi.serving.user_code import attempt, reason_of
 
 __all__ = ["TorchModel", "load_torch"]
 
 DEFAULT = "output"
+HOW_TO_SAVE = "Save the model with torch.jit.save or torch.export.save; weights alone are no model."
 
 
 class TorchModel:
@@ -101,10 +103,10 @@ def _scripted(torch: Any, file: Path, name: str, device: str) -> tuple[Any, tupl
     try:
         module = torch.jit.load(str(file), map_location=device).eval()
     except (RuntimeError, ValueError, OSError) as error:
-        reason = next(iter(str(error).strip().splitlines()), "")
+        reason = str(error).partition("\n")[0].partition(". ")[0]
         raise ModelFailed(
             f"{name} is no TorchScript: {reason}",
-            hint="Save the model with torch.jit.save or torch.export.save; weights alone are no model.",
+            hint=HOW_TO_SAVE,
         ) from error
     arguments = [each for each in module.forward.schema.arguments if each.name != "self"]
     wanted = [each for each in arguments if str(each.type) == "Tensor" and not each.has_default_value()]
@@ -112,7 +114,13 @@ def _scripted(torch: Any, file: Path, name: str, device: str) -> tuple[Any, tupl
 
 
 def _exported(torch: Any, file: Path, name: str, device: str) -> tuple[Any, tuple[TensorSpec, ...]]:
-    program = attempt(f"{name} is no exported program", lambda: torch.export.load(str(file)))
+    try:
+        with file.open("rb") as opened:  # as by its name torch takes *.pt2 alone
+            program = torch.export.load(io.BytesIO(opened.read()))
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ModelFailed(f"{name} is no exported program: {reason_of(error)[:200]}", hint=HOW_TO_SAVE) from error
     names = program.graph_signature.user_inputs
     fakes = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     specs = tuple(_spec(each, fakes.get(each)) for each in names if isinstance(each, str))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,8 @@ from types import ModuleType
 from typing import Any
 
 from raykqi.errors import ModelFailed
+
+LIBRARIES = (sysconfig.get_path("stdlib"), str(Path(__file__).parents[1]))
 
 __all__ = ["attempt", "import_file", "most_arguments", "reason_of"]
 
@@ -76,5 +79,10 @@ def _place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     if isinstance(error, SyntaxError) and error.filename:
         return f"See {Path(error.filename).name}, line {error.lineno}."
-    last = next((each for each in reversed(frames) if not each.filename.startswith("<")), None)
-    return f"See {Path(last.filename).name}, line {last.lineno}." if last and last.filename != __file__ else ""
+    last = next((each for each in reversed(frames) if _is_of_a_user(each.filename)), None)
+    return f"See {Path(last.filename).name}, line {last.lineno}." if last else ""
+
+
+def _is_of_a_user(file: str) -> bool:
+    """Neither of Python, nor of a library, nor of this one."""
+    return not file.startswith(("<", *LIBRARIES)) and "site-packages" not in file

@@ -15,7 +15,7 @@ from raykqi.errors import WrongInputs
 from raykqi.serving.datatypes import WIDTHS, as_bytes_array, is_float, is_integer, numpy_of, range_of
 from raykqi.serving.predictor import TensorSpec
 
-__all__ = ["elements_of", "raw_of", "reshaped", "tensor_of_json", "tensor_of_raw"]
+__all__ = ["elements_of", "raw_of", "reshaped", "tensor_of_array", "tensor_of_json", "tensor_of_raw"]
 
 EXACT = 2**53  # up to here a double holds every integer
 LENGTH = 4  # bytes before each element of BYTES
@@ -36,6 +36,17 @@ def tensor_of_json(value: Any, spec: TensorSpec) -> NDArray[Any]:
     except (ValueError, TypeError):
         _refuse(spec, "holds lists of different lengths", "Give every row the same number of values.")
     return _converted(given, spec)
+
+
+def tensor_of_array(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
+    """An array that a file or a user's function holds, in the datatype of `spec` where its values allow that."""
+    if array.dtype == numpy_of(spec.datatype):
+        return array
+    if spec.datatype == "BYTES" and array.dtype.kind in "US":
+        return as_bytes_array(array)
+    if array.dtype.kind not in "biuf":
+        return tensor_of_json(array.tolist(), spec)
+    return _converted(array, spec)
 
 
 def tensor_of_raw(raw: bytes | memoryview, spec: TensorSpec) -> NDArray[Any]:
@@ -87,19 +98,19 @@ def reshaped(tensor: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
 def _converted(given: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
     kind, wanted = given.dtype.kind, numpy_of(spec.datatype)
     if given.size == 0:
-        return given.astype(wanted)
+        return given.astype(wanted, copy=False)
     if (kind == "b") != (spec.datatype == "BOOL"):
         _refuse(spec, f"holds {'true or false' if kind == 'b' else 'numbers'}, and {spec.datatype} is wanted")
     if is_float(spec.datatype):
         return _as_float(given, spec, wanted)
     if is_integer(spec.datatype):
         _check_whole(given, spec)
-    return given.astype(wanted)
+    return given.astype(wanted, copy=False)
 
 
 def _as_float(given: NDArray[Any], spec: TensorSpec, wanted: np.dtype[Any]) -> NDArray[Any]:
     with np.errstate(over="ignore"):
-        made = given.astype(wanted)
+        made = given.astype(wanted, copy=False)
     if wanted.itemsize < 8 and np.isinf(made).any() and not np.isinf(given.astype(np.float64)).any():
         _refuse(spec, f"holds a number beyond the range of {spec.datatype}")
     return made

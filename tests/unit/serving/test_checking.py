@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from raykqi.errors import WrongInputs
-from raykqi.serving.checking import check, plain_inputs
+from raykqi.serving.checking import array_inputs, check, plain_inputs
 from raykqi.serving.datatypes import numpy_of
 from raykqi.serving.predictor import About, Card, Datatype, TensorSpec
 from raykqi.serving.values import raw_of, reshaped, tensor_of_json, tensor_of_raw
@@ -64,6 +64,8 @@ def test_an_input_that_is_called_inputs_is_not_taken_for_a_wrapping() -> None:
         (5, "input 'x' has shape [], and [-1, 2] is wanted"),
         ([], "input 'x' is empty: its shape is [1, 0]"),
         ([[]], "input 'x' is empty: its shape is [1, 0]"),
+        ([{"a": 1, "b": 2}], "each row is an object"),
+        ({"inputs": [{"name": "x", "data": [1]}]}, "the inputs are written as those of the Open Inference Protocol"),
         ("text", "input 'x' holds 'text', and numbers are wanted (FP32)"),
         (None, "input 'x' holds null, and numbers are wanted (FP32)"),
         ([[1, "2"]], "input 'x' holds '2', and numbers are wanted (FP32)"),
@@ -83,6 +85,43 @@ def test_what_does_not_fit_is_refused_by_name_and_place(body: Any, message: str)
 
     assert said(raised) == message
     assert raised.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"x": np.array([[1, 2]], np.float64)},
+        {"x": np.array([[1, 2]], np.int8)},
+        {"x": np.array([[1, 2]], object)},
+        {"x": [[1, 2]]},
+        {"x": np.array([1, 2], np.float32)},
+        np.array([[1, 2]]),
+        [1, 2],
+    ],
+)
+def test_arrays_of_files_and_hooks_become_the_datatype_of_the_input(made: Any) -> None:
+    tensor = array_inputs(made, ONE)["x"]
+
+    assert (tensor.dtype, tensor.tolist()) == (np.float32, [[1.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (np.array([[1e300, 2]]), "input 'x' holds a number beyond the range of FP32"),
+        (np.array([["1", "2"]]), "input 'x' holds '1', and numbers are wanted (FP32)"),
+        (np.array([[True, False]]), "input 'x' holds true or false, and FP32 is wanted"),
+        (np.zeros((2, 3)), "input 'x' has shape [2, 3], and [-1, 2] is wanted"),
+        ({"y": np.zeros((1, 2))}, "the model has no input 'y'"),
+        (None, "input 'x' holds null, and numbers are wanted (FP32)"),
+        (np.array([1 + 2j, 2]), "input 'x' holds (1+2j), and numbers are wanted (FP32)"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(made: Any, message: str) -> None:
+    with pytest.raises(WrongInputs) as raised:
+        array_inputs(made, ONE)
+
+    assert said(raised) == message
 
 
 def test_several_inputs_are_named_and_have_as_many_rows() -> None:
