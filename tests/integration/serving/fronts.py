@@ -18,7 +18,7 @@ import uvicorn
 from raykqi.catalog.endpoint_queries import get_job
 from raykqi.controller.receiving import Receiver
 from raykqi.domain.access import Caller
-from raykqi.domain.endpoint import Binding, EndpointSpec, Loading
+from raykqi.domain.endpoint import Binding, EndpointSpec, Job, Loading
 from raykqi.domain.rollout import Counts, JobOrder, Report, ReportedRevision, Wanted, WantedRevision
 from raykqi.errors import ServerUnavailable, Unauthenticated
 from raykqi.opening import Parts
@@ -195,6 +195,10 @@ class Fronted:
 
     def until_ready(self, *numbers: int) -> None:
         eventually(lambda: all(self.controller.state(each) == "ready" for each in numbers), f"ready: {numbers}")
+
+    def job(self, id_: str) -> Job:
+        keeper = self.controller.parts.keeper
+        return keeper.sound(lambda: get_job(keeper.index, id_, project=""))
 
     def counted(self, number: int) -> Counts:
         """By the replica, whether it was reported or not."""
