@@ -17,7 +17,7 @@ from raykqi.serving.encodings import packed, unpacked
 from raykqi.serving.frames import Answered, Body, Kind
 from raykqi.serving.model import Model
 from raykqi.serving.predictor import About, ObjectPredictor, Predictor, TensorPredictor, Tensors
-from raykqi.serving.problems import problem, problem_of
+from raykqi.serving.problems import detail_of, problem, problem_of
 from raykqi.serving.start import Start
 from raykqi.serving.streams import Chunks
 
@@ -58,7 +58,7 @@ class Answering:
         prepared = self.prepare("test", {}, b"")
         (answer,) = [prepared] if isinstance(prepared, Answered) else self.run([prepared])
         if isinstance(answer, Answered) and answer.status >= 400 and self.about.card.sample is not None:
-            told = plain.detail_of(answer)
+            told = detail_of(answer)
             raise ModelFailed(f"the model does not answer the sample of its card: {told}")
 
     def prepare(self, kind: Kind, headers: dict[str, str], body: Body) -> Prepared | Answered:

@@ -49,8 +49,10 @@ def size_of(found: Found) -> int:
     """Of the files that are read as they are. How much a user's class takes nobody knows before."""
     if found.format == "class":
         return 0
-    beside = found.file.parent.iterdir() if found.format == "onnx" else ()  # weights too large for one file
-    return sum(each.stat().st_size for each in (found.file, *beside) if each == found.file or each.suffix in WEIGHTS)
+    files = [found.file]
+    if found.format == "onnx":  # weights too large for one file lie beside it
+        files += [each for each in found.file.parent.iterdir() if each.suffix in WEIGHTS]
+    return sum(each.stat().st_size for each in files)
 
 
 def available_memory() -> int:

@@ -9,7 +9,7 @@ import msgspec
 from raykqi.errors import RaykqiError
 from raykqi.serving.frames import Answered
 
-__all__ = ["problem", "problem_of"]
+__all__ = ["detail_of", "problem", "problem_of"]
 
 
 def problem(status: int, detail: str, hint: str = "") -> Answered:
@@ -22,3 +22,8 @@ def problem(status: int, detail: str, hint: str = "") -> Answered:
 
 def problem_of(error: RaykqiError) -> Answered:
     return problem(error.status, error.message, error.hint)
+
+
+def detail_of(answer: Answered) -> str:
+    """What a refusal says."""
+    return str(msgspec.json.decode(answer.body)["error"])

@@ -1,12 +1,12 @@
 """The loop of the process in which a model runs: receive, parse, choose a batch, run it, answer.
 
-One thread does it all while the model is quick, as handing over would cost more than it gains. Once the model takes
-milliseconds, or is a class of the user, a second thread receives and parses meanwhile. The model itself is always run
-by the main thread, one batch at a time; streams take turns with batches and with each other.
+A second thread receives and parses while the model runs. The model itself is run by the main thread alone, one batch at
+a time; streams take turns with batches and with each other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 import threading
@@ -35,11 +35,12 @@ from raykqi.serving.frames import (
     frame,
     read_asking,
 )
+from raykqi.serving.problems import detail_of
 from raykqi.serving.streams import Chunks
 
 __all__ = ["Running"]
 
-QUICK = 0.002  # seconds of a batch up to which one thread is enough
+SWITCH = 0.001  # seconds after which one thread lets the other go on
 JOINED = 1 << 16
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -86,25 +87,20 @@ class Running:
         self._waiting: deque[Asking] = deque()
         self._ready: list[Body] = []  # answers that needed no model
         self._streams: dict[int, Streaming] = {}
-        self._reader: threading.Thread | None = None
 
     def run(self, early: list[Frame]) -> None:
         """Returns when the other side went away."""
-        for each in early:
-            self._take(each)
-        if not self._answering.about.is_tensor:
-            self._read_aside()
+        sys.setswitchinterval(SWITCH)
+        threading.Thread(target=self._read, args=(early,), name="requests", daemon=True).start()
         while self._gather():
             self._step()
 
     def _gather(self) -> bool:
         """What came goes to those that wait; waits itself only when there is nothing to do."""
         is_idle = not (self._waiting or self._ready or any(each.under_way < WINDOW for each in self._streams.values()))
-        if self._reader is None and self._came.empty():
-            self._receive(0 if is_idle else socket.MSG_DONTWAIT)
         while True:
             try:
-                each = self._came.get(block=is_idle and self._reader is not None)
+                each = self._came.get(block=is_idle)
             except Empty:
                 return True
             is_idle = False
@@ -118,19 +114,17 @@ class Running:
             else:
                 self._stream_told(each)
 
-    def _receive(self, flags: int = 0) -> bool:
+    def _read(self, early: list[Frame]) -> None:
         try:
-            count = self._connection.recv_into(self._inbox.room(), 0, flags)
-        except BlockingIOError:
-            return True
+            for each in early:
+                self._take(each)
+            while count := self._connection.recv_into(self._inbox.room()):
+                for each in self._inbox.filled(count):
+                    self._take(each)
         except OSError:
-            count = 0
-        if not count:
+            pass  # the other side went away in the middle
+        finally:
             self._came.put(None)
-            return False
-        for each in self._inbox.filled(count):
-            self._take(each)
-        return True
 
     def _take(self, each: Frame) -> None:
         if each.what == ASK:
@@ -149,18 +143,6 @@ class Running:
         elif each.what == TAKEN:
             self._came.put(each)
 
-    def _read_aside(self) -> None:
-        sys.setswitchinterval(0.001)
-        self._reader = threading.Thread(target=self._read, name="requests", daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        try:
-            while self._receive():
-                pass
-        finally:
-            self._came.put(None)
-
     def _step(self) -> None:
         out, self._ready = self._ready, []
         now = time.monotonic()
@@ -173,7 +155,8 @@ class Running:
         for streaming in list(self._streams.values()):
             if streaming.under_way < WINDOW:
                 self._advance(streaming, out)
-        self._send(out)
+        with contextlib.suppress(ConnectionError):  # the other side is gone, which is told by what it sends no more
+            self._send(out)
 
     def _run_batch(self, out: list[Body]) -> None:
         chosen = self._batcher.choose(self._waiting)
@@ -184,11 +167,8 @@ class Running:
         prepared = [each.prepared for each in chosen if each.prepared is not None]
         begun = time.perf_counter()
         answers = self._answering.run(prepared)
-        took = time.perf_counter() - begun
-        rows = sum(each.rows for each in prepared)
-        self._batcher.learn(rows, took)
-        if self._reader is None and self._batcher.expected(rows) > QUICK:
-            self._read_aside()
+        if not prepared[0].streams:
+            self._batcher.learn(sum(each.rows for each in prepared), time.perf_counter() - begun)
         for each, answer in zip(chosen, answers, strict=True):
             if isinstance(answer, Chunks):
                 self._streams[each.id] = Streaming(each.id, answer)
@@ -197,7 +177,7 @@ class Running:
 
     def _advance(self, streaming: Streaming, out: list[Body]) -> None:
         chunks = streaming.chunks
-        is_first = not streaming.chunks.is_begun
+        is_first = not chunks.is_begun
         piece = chunks.next()
         if isinstance(piece, Answered) and is_first:
             del self._streams[streaming.id]
@@ -212,14 +192,14 @@ class Running:
         if piece is None:
             out += frame(END, 200, streaming.id, meta)
         else:
-            out += frame(END, piece.status, streaming.id, meta, piece.body)
+            out += frame(END, piece.status, streaming.id, meta, detail_of(piece).encode())
 
     def _stream_told(self, each: Frame) -> None:
         streaming = self._streams.get(each.id)
         if streaming is None:
             return
         if each.what == TAKEN:
-            streaming.under_way -= int.from_bytes(each.body or each.meta, "little")
+            streaming.under_way -= int.from_bytes(each.meta, "little")
         else:
             del self._streams[each.id]
             streaming.chunks.close()

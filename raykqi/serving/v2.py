@@ -34,20 +34,20 @@ class InputTensor(msgspec.Struct):
     name: str
     shape: tuple[int, ...]
     datatype: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] | None = None
     data: Any = msgspec.UNSET
 
 
 class WantedOutput(msgspec.Struct):
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] | None = None
 
 
 class InferRequest(msgspec.Struct):
     inputs: tuple[InputTensor, ...]
-    id: str = ""
-    outputs: tuple[WantedOutput, ...] = ()
-    parameters: dict[str, Any] = {}
+    id: str | None = None
+    outputs: tuple[WantedOutput, ...] | None = None
+    parameters: dict[str, Any] | None = None
 
 
 _decode = msgspec.json.Decoder(InferRequest).decode
@@ -79,7 +79,8 @@ def read(model: Model, headers: Mapping[str, str], body: Body) -> tuple[Tensors,
             raise WrongInputs(f"input {each.name!r} stands twice in the request")
         inputs[each.name] = _tensor(each, tail, model.about)
     tail.check_end()
-    if len({each.name for each in request.outputs}) < len(request.outputs):
+    wanted = request.outputs or ()
+    if len({each.name for each in wanted}) < len(wanted):
         raise InvalidInput("an output is asked for twice")
     if model.about.is_tensor or model.about.inputs:
         check(inputs, model.about)
@@ -123,9 +124,10 @@ def _tensor(each: InputTensor, tail: BinaryTail, about: About) -> Any:
         spec = msgspec.convert({"name": each.name, "datatype": each.datatype, "shape": each.shape}, TensorSpec)
     except msgspec.ValidationError:
         raise WrongInputs(f"input {each.name!r} is of {each.datatype[:20]!r}, which is no datatype") from None
-    if "shared_memory_region" in each.parameters:
+    parameters = each.parameters or {}
+    if "shared_memory_region" in parameters:
         raise WrongInputs(f"input {each.name!r} lies in shared memory, which is not served", hint="Send its data.")
-    size = each.parameters.get("binary_data_size")
+    size = parameters.get("binary_data_size")
     if size is not None:
         if each.data is not msgspec.UNSET:
             raise WrongInputs(f"input {each.name!r} has both data and binary_data_size", hint="Give one of the two.")
@@ -144,15 +146,16 @@ def check_names_of(name: str, known: Mapping[str, TensorSpec]) -> None:
 def _render(model: Model, request: InferRequest, result: Any) -> Answered:
     outputs = _outputs(model.about, result)
     wanted = request.outputs or tuple(WantedOutput(name) for name in outputs)
-    is_binary = request.parameters.get("binary_data_output") is True
+    is_binary = (request.parameters or {}).get("binary_data_output") is True
     listed: list[dict[str, Any]] = []
     pieces: list[bytes] = []
     for each in wanted:
         spec, array = outputs[each.name] if each.name in outputs else _unknown(each.name, outputs)
-        if count := each.parameters.get("classification"):
+        parameters = each.parameters or {}
+        if count := parameters.get("classification"):
             spec, array = _classes(model.about, spec, array, count)
         told: dict[str, Any] = {"name": each.name, "datatype": spec.datatype, "shape": list(array.shape)}
-        if each.parameters.get("binary_data", is_binary) is True:
+        if parameters.get("binary_data", is_binary) is True:
             pieces.append(raw_output(array, spec))
             told["parameters"] = {"binary_data_size": len(pieces[-1])}
         else:

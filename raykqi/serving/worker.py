@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from raykqi.errors import ModelFailed, RaykqiError
+from raykqi.errors import RaykqiError
 from raykqi.serving.answering import Answering
 from raykqi.serving.card import read_card
 from raykqi.serving.finding import find
@@ -87,9 +87,7 @@ def _loaded(how: Start) -> Answering:
 
 
 def _reason(error: BaseException, how: Start) -> str:
-    if isinstance(error, ModelFailed):
-        return str(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "bad_alloc" in str(error):
         limit = f" of {how.memory / 2**20:,.0f} MiB" if how.memory else ""
         return f"the memory{limit} is not enough to load the model"
     if isinstance(error, RaykqiError):

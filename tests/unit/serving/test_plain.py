@@ -93,7 +93,7 @@ def test_json_is_known_by_its_looks(mlp: Answering, content_type: str) -> None:
 def test_arrays_of_numpy_are_taken(mlp: Answering, expected: list[float]) -> None:
     archive = io.BytesIO()
     np.savez(archive, x=np.array([ROW], np.float32))
-    npy = saved(np.array([ROW], np.float32))
+    npy = saved(np.array(ROW))
 
     for body, kind in ((npy, "application/octet-stream"), (archive.getvalue(), "application/x-npz")):
         answer = ask(mlp, "predict", body, {"content-type": kind})

@@ -95,6 +95,14 @@ def test_what_an_output_says_goes_before_what_the_request_says(mlp: Answering) -
     assert "data" in told(ask(mlp, "infer", request))["outputs"][0]
 
 
+def test_members_that_are_null_are_as_if_they_were_not_there(mlp: Answering) -> None:
+    tensor = X | {"data": ROWS, "parameters": None}
+
+    answer = ask(mlp, "infer", {"inputs": [tensor], "id": None, "parameters": None, "outputs": None})
+
+    assert told(answer).keys() == {"model_name", "model_version", "outputs"}
+
+
 def test_the_best_classes_come_with_their_labels(tmp_path: Path) -> None:
     models.mlp(tmp_path)
     models.card(tmp_path, "labels: [cat, dog, bird]\n")
