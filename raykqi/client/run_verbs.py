@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
+from typing import cast
 
 import msgspec
 
@@ -131,7 +132,8 @@ class RunVerbs(Asking):
 
     def beat(self, run: NamedRun) -> Beat | None:
         """How the current attempt is doing: phase, progress, usage, the files it has written. None before it began."""
-        return self._transport.get(self._path("runs", self._whole_run(run), "beat"), Beat | None)  # type: ignore[arg-type]
+        there = cast("type[Beat | None]", Beat | None)
+        return self._transport.get(self._path("runs", self._whole_run(run), "beat"), there)
 
     def files(self, run: NamedRun) -> list[BeatFile]:
         """The files in its outputs: those written so far while it runs, those that were kept when it has ended."""

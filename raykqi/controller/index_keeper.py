@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 
@@ -72,7 +72,7 @@ class IndexKeeper:
         """
         known = self._answers.get(question)
         if known and known[:2] == (self._times_begun, moment):
-            return known[2]  # type: ignore[return-value]
+            return cast("Answer", known[2])
         begun = self._times_begun
         answer = self.sound(lambda: question(self.index))
         self._answers[question] = (begun, moment, answer)

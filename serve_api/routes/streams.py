@@ -209,9 +209,9 @@ async def _end(asked: Asked, run: str, id_: str) -> Message:
 
 async def _pieces(asked: Asked, items: Iterator[Item]) -> AsyncIterator[Item]:
     """One by one, each read in a thread."""
-    nothing = object()
-    while (item := await asked.in_thread(next, items, nothing)) is not nothing:
-        yield item  # type: ignore[misc]
+    pieces = ([item] for item in items)  # so that None is the end, whatever the items are
+    while piece := await asked.in_thread(next, pieces, None):
+        yield piece[0]
 
 
 async def _is_read(asked: Asked, run: str, attempt: int, offset: int) -> bool:
