@@ -13,8 +13,10 @@ from typing import Literal
 
 import msgspec
 
+from raykqi.domain.ids import is_id
 from raykqi.domain.run import Cause
-from raykqi.domain.tags import Tag
+from raykqi.domain.tags import Tag, parse_tags
+from raykqi.domain.text import check_text
 from raykqi.errors import InvalidInput
 
 __all__ = ["ANSWERING", "CURRENT", "Batching", "Binding", "Canary", "Endpoint", "EndpointPage", "EndpointSpec", "Gate"]
@@ -250,6 +252,18 @@ def check_spec(spec: EndpointSpec) -> EndpointSpec:
         raise InvalidInput(
             "an endpoint is bound to one data or to tags", hint="Give --data ID or --tags type:model,stage:prod."
         )
+    if bound.data and not is_id(bound.data):
+        raise InvalidInput(f"{bound.data!r} is no whole id of data", hint="`raykqi data show ID` prints all of it.")
+    for tags in (bound.tags, spec.sampling.tags):
+        if parse_tags(map(str, tags)) != tuple(sorted(set(tags))):
+            raise InvalidInput(f"{', '.join(map(str, tags))} are no tags", hint="Write each as key:value.")
+    for name, value in spec.loading.environment.items():
+        if not name or "=" in name:
+            raise InvalidInput(f"{name!r} is no name of a variable", hint="Write environment as NAME: VALUE.")
+        check_text(name, "environment")
+        check_text(value, "environment")
+    for text in (spec.loading.predictor, *spec.loading.trust, spec.gate.metric, *spec.gate.approvers):
+        check_text(text, "spec")
     numbers = (
         ("batching.most", spec.batching.most, 1, 4096),
         ("batching.latency_ms", spec.batching.latency_ms, 0, 60_000),
