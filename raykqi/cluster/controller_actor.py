@@ -64,7 +64,7 @@ def start_controller(
 
     Comes back when it serves, unless it shall not `wait`; says why it could not be made.
     """
-    remote: Any = ray.remote(ControllerActor)
+    remote: Any = ray.remote(concurrency_groups={"waiting": WAITING})(ControllerActor)
     actor = remote.options(
         name=name,
         namespace=NAMESPACE,
@@ -73,7 +73,6 @@ def start_controller(
         max_restarts=-1,
         max_task_retries=0,
         max_concurrency=threads,
-        concurrency_groups={"waiting": WAITING},
         num_cpus=cpus,
         runtime_env={"env_vars": dict(environment)} if environment else None,
     ).remote(factory, dict(arguments))
