@@ -21,6 +21,7 @@ from serve_api.options import ApiOptions
 from serve_api.problems import MEDIA_TYPE, problem_of
 from serve_api.reference import reference
 from serve_api.routes import all_routes
+from serve_api.routes.inference import EndpointRoutes
 from serve_api.routing import METHODS, Route
 
 __all__ = ["create_app"]
@@ -30,6 +31,7 @@ def create_app(workspace: Workspace, options: ApiOptions | None = None) -> FastA
     """The workspace stays its opener's to close."""
     api = Api(workspace, options or ApiOptions())
     routes = tuple(all_routes())
+    endpoints = EndpointRoutes(api)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -37,6 +39,7 @@ def create_app(workspace: Workspace, options: ApiOptions | None = None) -> FastA
         try:
             yield
         finally:
+            await endpoints.close()
             await api.close()
 
     app = FastAPI(
@@ -58,7 +61,8 @@ def create_app(workspace: Workspace, options: ApiOptions | None = None) -> FastA
         return described
 
     app.openapi = openapi  # type: ignore[method-assign]
-    app.router.routes[:0] = [*doors(api, routes), Path("/docs", lambda _: PlainTextResponse(reference(routes)))]
+    pages = [Path("/docs", lambda _: PlainTextResponse(reference(routes)))]
+    app.router.routes[:0] = [*doors(api, routes), *endpoints.paths(), *pages]
     app.add_middleware(Gate, api=api)
     return app
 

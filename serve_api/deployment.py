@@ -120,6 +120,7 @@ class Api:
             origins=told.origins,
             is_cluster=told.is_cluster,
             is_secure=told.is_secure,
+            inside_url=told.runs_url,
             public_url=told.public_url,
             dashboard=told.dashboard,
             oidc=told.oidc and _with_secret(told.oidc, ApiSettings.from_env()),

@@ -42,6 +42,7 @@ class ApiOptions:
     writers: int = 64  # threads; commits of those that wait together are one
     heartbeat: float = 15.0  # seconds between signs of life in a stream that has nothing to tell
     wait_for_seq: float = 10.0  # seconds until an index must have come as far as the asker has seen
+    inside_url: str = ""  # as it reaches itself, for what it passes on to endpoints
     public_url: str = ""  # as browsers reach it; needed by a provider of identities
     dashboard: str = ""  # URL of Ray's
     session_hours: float = 12.0  # of a sign-in with a browser

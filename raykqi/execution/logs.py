@@ -107,7 +107,7 @@ class LogShipper:
             self._finished.wait(seconds)
 
 
-def read_log(store: Store, run: str, attempt: int) -> Iterator[bytes]:
+def read_log(store: Store, run: str, attempt: int | str) -> Iterator[bytes]:
     """What there is of the log now, piece by piece."""
     for found in store.list(f"{log_folder(run, attempt)}/"):
         if found.key.endswith(".log"):
@@ -116,7 +116,7 @@ def read_log(store: Store, run: str, attempt: int) -> Iterator[bytes]:
 
 
 def follow_log(
-    store: Store, run: str, attempt: int, done: Callable[[], bool], *, pause: float = FOLLOW
+    store: Store, run: str, attempt: int | str, done: Callable[[], bool], *, pause: float = FOLLOW
 ) -> Iterator[bytes]:
     """The log as it comes, until `done` says that the attempt has ended and all of it was read."""
     reader = LogReader(store, run, attempt)

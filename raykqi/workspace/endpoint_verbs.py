@@ -71,6 +71,14 @@ class EndpointVerbs(LineageVerbs, RunVerbs):
         index, project = self._keeper.index, self._project
         return self._read(lambda: endpoint_queries.get_endpoint(index, name, project=project))
 
+    def endpoint_of_any(self, name: str) -> Endpoint:
+        """Of whichever project. For servers, which see to it themselves who may know of it."""
+        return self._read(lambda: endpoint_queries.get_endpoint(self._keeper.index, name, project=""))
+
+    def endpoints_of_all(self) -> list[Endpoint]:
+        """Those of all projects, by name, for servers as well."""
+        return self._read(lambda: [each.endpoint for each in endpoint_queries.served_endpoints(self._keeper.index)])
+
     def jobs(self, name: str, limit: int | None = None) -> list[Job]:
         """The requests that were left at an endpoint to be answered later, newest first."""
         _check_limit(limit)
