@@ -16,6 +16,7 @@ from raykqi.catalog.endpoint_facts import (
 )
 from raykqi.catalog.facts import Facts
 from raykqi.catalog.index import Index
+from raykqi.domain.ids import is_id
 from raykqi.engine.commands import Purge, Remove
 from raykqi.engine.endpoint_commands import ChangeEndpoint, DeployEndpoint, EndJob, EndpointCommand, RemoveEndpoint
 from raykqi.engine.run_commands import RemoveRuns, RetryRuns
@@ -61,7 +62,7 @@ class EndpointNeeds:
             revision = self.endpoints[command.endpoint].revisions.get(command.revision)
             found |= {revision.data} if revision else set()
             found |= {self.jobs[command.job].request} if command.job in self.jobs else set()
-        return found - {""}
+        return {data for data in found if is_id(data)}
 
 
 def models_in_question(index: Index, commands: Sequence[object], facts: Facts) -> dict[str, list[str]]:

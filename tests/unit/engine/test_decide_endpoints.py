@@ -1,18 +1,14 @@
-"""Decisions about endpoints, their revisions and jobs: what is known, what is asked, and what comes of it."""
+"""Decisions about endpoints: what is known, what is asked, and what comes of it."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
 from raykqi.catalog.access_facts import AccessFacts, Contents
-from raykqi.catalog.endpoint_facts import EndpointFacts, JobFacts, RevisionFacts
-from raykqi.catalog.facts import DataFacts, Facts
-from raykqi.domain.data import TreeRef
-from raykqi.domain.endpoint import Binding, EndpointSpec, Gate, Loading, RevisionStatus, Sampling, Scale
+from raykqi.catalog.endpoint_facts import JobFacts
+from raykqi.catalog.facts import Facts
+from raykqi.domain.endpoint import Binding, EndpointSpec, Gate, Loading, Sampling, Scale
 from raykqi.domain.endpoint_events import (
     EndpointChanged,
     EndpointDeployed,
@@ -21,16 +17,13 @@ from raykqi.domain.endpoint_events import (
     JobEnded,
     JobTaken,
     RevisionMade,
-    RevisionMoved,
 )
-from raykqi.domain.events import DataPurged, Event, RunInput, RunRecorded
-from raykqi.domain.ids import IdMaker, SystemClock
+from raykqi.domain.events import DataPurged, RunInput, RunRecorded
 from raykqi.domain.run import Cause
 from raykqi.domain.tags import Tag, parse_tags
 from raykqi.engine import decide_access, decide_endpoints  # noqa: F401  they register their decisions
 from raykqi.engine.access_commands import RemoveProject
 from raykqi.engine.commands import Purge, Remove
-from raykqi.engine.decide import decide
 from raykqi.engine.endpoint_commands import (
     ChangeEndpoint,
     DeployEndpoint,
@@ -43,46 +36,22 @@ from raykqi.engine.endpoint_commands import (
     TakeJob,
 )
 from raykqi.errors import Conflict, DataGone, InUse, InvalidInput, RaykqiError, UnknownId, UploadStale
-
-NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
-ONE, TWO, THREE = "data-1", "data-2", "data-3"
-TREE = TreeRef("f" * 64, 10, 1)
-BY_TAGS = EndpointSpec(Binding(tags=parse_tags(["type:model", "stage:prod"])))
-Row = tuple[int, str, RevisionStatus, int]  # number, data, status, when it was live last
-
-
-def by_data(data: str = ONE) -> EndpointSpec:
-    return EndpointSpec(Binding(data))
-
-
-def known(*rows: Row, spec: EndpointSpec = BY_TAGS, pinned: bool = False, followed: str = "") -> Facts:
-    """Endpoint e-1, digits, with these revisions; data-1 and data-2 are there, data-3 was purged."""
-    endpoint = EndpointFacts("e-1", "digits", "lab", spec, is_pinned=pinned, followed=followed)
-    for number, data, status, lived in rows:
-        endpoint.revisions[number] = RevisionFacts(number, data, spec.loading, status, "", lived, data != THREE)
-    data = {id_: DataFacts("lab", "done", "done") for id_ in (ONE, TWO)}
-    data[THREE] = DataFacts("lab", "purged", "done")
-    return Facts(
-        data, generation=4, condemned=frozenset(), endpoints={"e-1": endpoint}, endpoint_names={"digits": "e-1"}
-    )
-
-
-def nothing() -> Facts:
-    facts = known()
-    facts.endpoints, facts.endpoint_names = {}, {}
-    return facts
-
-
-def decided(command: object, facts: Facts) -> list[Event]:
-    return decide(command, facts, NOW, IdMaker(SystemClock()))
-
-
-def deploy(spec: EndpointSpec, name: str = "digits", project: str = "lab") -> DeployEndpoint:
-    return DeployEndpoint("mika", name, spec, project)
-
-
-def moves(events: Iterable[Event]) -> list[tuple[int, str, str]]:
-    return [(each.revision, each.status, each.reason) for each in events if isinstance(each, RevisionMoved)]
+from tests.unit.engine.endpoints import (
+    BY_TAGS,
+    NINE,
+    NOW,
+    ONE,
+    THREE,
+    TREE,
+    TWO,
+    Row,
+    by_data,
+    decided,
+    deploy,
+    known,
+    moves,
+    nothing,
+)
 
 
 def test_an_endpoint_bound_to_a_data_gets_its_first_revision_at_once() -> None:
@@ -198,8 +167,8 @@ def test_what_was_live_before_passes_no_gate_again() -> None:
 @pytest.mark.parametrize(
     ("command", "error", "words"),
     [
-        (deploy(by_data(THREE)), DataGone, "data-3 was purged"),
-        (deploy(by_data("data-9")), UnknownId, "there is no data data-9"),
+        (deploy(by_data(THREE)), DataGone, f"{THREE} was purged"),
+        (deploy(by_data(NINE)), UnknownId, f"there is no data {NINE}"),
         (deploy(by_data(), project="other"), Conflict, "taken by an endpoint of another project"),
         (deploy(by_data(), name="Digits"), InvalidInput, "no name of an endpoint"),
         (deploy(EndpointSpec(Binding())), InvalidInput, "one data or to tags"),
@@ -228,103 +197,6 @@ def test_an_endpoint_does_not_follow_its_own_samples() -> None:
     with pytest.raises(InvalidInput, match="own samples"):
         decided(deploy(spec), nothing())
     assert decided(deploy(msgspec.structs.replace(spec, sampling=Sampling())), nothing())
-
-
-def test_a_canary_that_is_promoted_takes_the_place_of_the_live_one_in_the_same_step() -> None:
-    facts = known((1, ONE, "live", 1), (2, TWO, "canary", 0))
-
-    assert moves(decided(Promote("mika", "e-1", 2), facts)) == [
-        (1, "retired", "revision 2 is live"),
-        (2, "live", "promoted by mika"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("status", "events"),
-    [
-        ("waiting", [(2, "loading", "approved by mika")]),
-        ("loading", []),
-        ("live", []),
-        ("retired", [(2, "loading", "promoted by mika")]),
-        ("failed", [(2, "loading", "promoted by mika")]),
-        ("withdrawn", [(2, "loading", "promoted by mika")]),
-    ],
-)
-def test_what_promoting_does_depends_on_how_far_it_has_come(
-    status: RevisionStatus, events: list[tuple[int, str, str]]
-) -> None:
-    assert moves(decided(Promote("mika", "e-1"), known((1, ONE, "retired", 1), (2, TWO, status, 0)))) == events
-
-
-def test_without_a_number_the_one_on_its_way_is_promoted() -> None:
-    facts = known((1, ONE, "waiting", 0), (2, TWO, "withdrawn", 0))
-
-    assert moves(decided(Promote("mika", "e-1"), facts)) == [(1, "loading", "approved by mika")]
-
-
-def test_a_model_that_is_gone_cannot_come_back() -> None:
-    for command in (Promote("mika", "e-1", 1), RollBack("mika", "e-1", THREE)):
-        facts = known((1, THREE, "retired", 1), (2, TWO, "live", 2))
-        with pytest.raises(DataGone, match="data-3, was given up"):
-            decided(command, facts)
-        assert not facts.endpoints["e-1"].is_pinned
-
-
-def test_a_revision_that_is_not_there_is_named_with_those_that_are() -> None:
-    with pytest.raises(UnknownId, match="has no revision 7; it has 1, 2"):
-        decided(Promote("mika", "e-1", 7), known((1, ONE, "retired", 1), (2, TWO, "live", 2)))
-    with pytest.raises(Conflict, match="has no revision yet"):
-        decided(Promote("mika", "e-1"), known())
-
-
-def test_rolling_back_serves_what_was_live_before_and_follows_no_more() -> None:
-    facts = known((1, ONE, "retired", 5), (2, TWO, "retired", 3), (3, "data-4", "live", 6))
-
-    pinned, *moved = decided(RollBack("mika", "e-1", reason="wrong on sevens"), facts)
-
-    assert isinstance(pinned, EndpointChanged)
-    assert (pinned.pinned, pinned.reason) == (True, "rolled back by mika: wrong on sevens")
-    assert moves(moved) == [(1, "loading", "rolled back by mika: wrong on sevens")]
-
-
-def test_rolling_back_by_the_id_of_a_data_takes_the_revision_with_it() -> None:
-    facts = known((1, ONE, "retired", 1), (2, TWO, "retired", 2), (3, "data-4", "live", 3), (4, "data-5", "loading", 0))
-
-    _, *moved = decided(RollBack("mika", "e-1", ONE), facts)
-
-    assert moves(moved) == [
-        (4, "withdrawn", "superseded by revision 1"),
-        (1, "loading", "rolled back by mika"),
-    ]
-
-
-def test_rolling_back_beside_a_canary_leaves_the_live_one_alone() -> None:
-    _, *moved = decided(RollBack("mika", "e-1"), known((1, ONE, "live", 1), (2, TWO, "canary", 0)))
-
-    assert moves(moved) == [(2, "withdrawn", "rolled back by mika")]
-
-
-def test_rolling_back_to_what_it_never_served_lists_what_it_did() -> None:
-    with pytest.raises(UnknownId, match="never served data data-9; it served data-1"):
-        decided(RollBack("mika", "e-1", "data-9"), known((1, ONE, "live", 1), (2, TWO, "failed", 0)))
-    with pytest.raises(Conflict, match="served nothing before"):
-        decided(RollBack("mika", "e-1"), known((1, ONE, "live", 1)))
-
-
-def test_a_revision_is_moved_only_from_where_it_was_seen() -> None:
-    facts = known((1, ONE, "live", 1), (2, TWO, "loading", 0))
-    assert decided(MoveRevision("raykqi", "e-1", 2, "canary", "live"), facts) == []
-    assert decided(MoveRevision("raykqi", "e-1", 9, "loading", "live"), facts) == []
-    assert decided(MoveRevision("raykqi", "e-9", 2, "loading", "live"), facts) == []
-
-    assert moves(decided(MoveRevision("raykqi", "e-1", 2, "loading", "live"), facts)) == [
-        (1, "retired", "revision 2 is live"),
-        (2, "live", ""),
-    ]
-    assert moves(decided(MoveRevision("raykqi", "e-1", 2, "live", "withdrawn", "slow"), facts)) == [
-        (2, "withdrawn", "slow")
-    ]
-    assert moves(decided(MoveRevision("raykqi", "e-1", 1, "retired", "live", "back"), facts)) == [(1, "live", "back")]
 
 
 def test_pausing_twice_is_pausing_once() -> None:

@@ -63,7 +63,7 @@ def test_the_manifest_says_what_others_need(store: Store, tables: dict[str, Path
     manifest = json.loads(store.get("snapshots/00000000000000000007/manifest.json"))
 
     assert {key: manifest[key] for key in ("format", "seq", "hash", "epoch", "time")} == {
-        "format": 3,
+        "format": 4,
         "seq": 7,
         "hash": "c" * 64,
         "epoch": 3,
@@ -161,7 +161,7 @@ def test_a_target_that_cannot_be_written_is_named(store: Store, tables: dict[str
         write(store, 7, tables).fetch("tag", tmp_path / "nowhere" / "tag.parquet")
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"[" * 100_000, b'{"format":3}', b'{"format":1,"seq":8}', b"\xff"])
+@pytest.mark.parametrize("text", [b"", b"{}", b"[" * 100_000, b'{"format":4}', b'{"format":1,"seq":8}', b"\xff"])
 def test_a_damaged_manifest_is_named(store: Store, tables: dict[str, Path], text: bytes) -> None:
     write(store, 7, tables)
     store.put("snapshots/00000000000000000007/manifest.json", text)
@@ -180,7 +180,7 @@ def test_a_manifest_of_another_entry_is_damage(store: Store, tables: dict[str, P
 
 
 def test_a_newer_format_asks_for_an_upgrade(store: Store) -> None:
-    store.put("snapshots/00000000000000000008/manifest.json", b'{"format":4,"shards":[]}')
+    store.put("snapshots/00000000000000000008/manifest.json", b'{"format":5,"shards":[]}')
 
-    with pytest.raises(WorkspaceTooNew, match="has format 4; this program knows 3"):
+    with pytest.raises(WorkspaceTooNew, match="has format 5; this program knows 4"):
         latest_snapshot(store)
