@@ -40,7 +40,7 @@ from raykqi.engine.endpoint_commands import (
     TakeJob,
 )
 from raykqi.engine.revisions import bring_back, go_live, move, supersede, take_up
-from raykqi.errors import Conflict, DataGone, InvalidInput, UnknownId
+from raykqi.errors import Conflict, DataGone, Forbidden, InvalidInput, QuotaExceeded, UnknownId
 
 __all__ = ["recorded_with_job"]
 
@@ -126,6 +126,12 @@ def _(command: Promote, facts: Facts, now: datetime, ids: IdMaker) -> list[Event
     revision = _revision(endpoint, command.revision)
     if revision.status in ("loading", "live"):
         return []
+    approvers = endpoint.spec.gate.approvers
+    if approvers and not revision.lived and command.by not in approvers and not command.is_manager:
+        raise Forbidden(
+            f"revision {revision.number} of the endpoint {endpoint.name} waits for {' or '.join(approvers)}",
+            hint="Ask one of them, or a manager of the project.",
+        )
     if revision.status == "waiting":
         return [move(endpoint, revision, "loading", command.by, f"approved by {command.by}", now)]
     if revision.status == "canary":
@@ -187,13 +193,15 @@ def _(command: EndJob, facts: Facts, now: datetime, ids: IdMaker) -> list[Event]
     if job is None or job.endpoint != command.endpoint or job.status != "waiting":
         return []
     recorded = recorded_with_job(command, facts)
-    events = decide(recorded, facts, now, ids) if recorded else []
+    events: list[Event] = []
     reason = "" if recorded else command.reason or "it came to nothing"
+    try:
+        events = decide(recorded, facts, now, ids) if recorded else []
+    except QuotaExceeded as error:
+        reason = error.message  # no later attempt would find more room by itself
     job.status = "failed" if reason else "done"
-    return [
-        *events,
-        JobEnded(now, job.id, command.endpoint, command.revision, _output(events) if recorded else "", reason),
-    ]
+    result = "" if reason else _output(events)
+    return [*events, JobEnded(now, job.id, command.endpoint, command.revision, result, reason)]
 
 
 def recorded_with_job(command: object, facts: Facts) -> RecordRun | None:

@@ -52,6 +52,7 @@ class Promote(msgspec.Struct, frozen=True):
     endpoint: str
     revision: int = 0
     project: str = ""
+    is_manager: bool = True
 
 
 class RollBack(msgspec.Struct, frozen=True):

@@ -157,9 +157,11 @@ class EndpointVerbs(LineageVerbs, RunVerbs):
 
     def promote(self, name: str, revision: int = 0) -> Endpoint:
         """Approve a revision that waits, make a canary live, or bring one back; 0 is the one on its way, or newest."""
-        if revision < 0:
-            raise InvalidInput(f"there is no revision {revision}", hint="They count from 1; 0 is the one on its way.")
-        return self._ask_of(name, lambda id_: Promote(self._settings.user, id_, revision, self._project))
+        return self._promote(name, revision, is_manager=True)
+
+    def promote_if_named(self, name: str, revision: int = 0) -> Endpoint:
+        """The same for who is no manager: what waits for people they may approve only if they are one of these."""
+        return self._promote(name, revision, is_manager=False)
 
     def rollback(self, name: str, data: Named | None = None, reason: str = "") -> Endpoint:
         """Serve an earlier model again, the one before if none is named, and follow tags no more."""
@@ -230,6 +232,11 @@ class EndpointVerbs(LineageVerbs, RunVerbs):
             base = msgspec.structs.replace(base, binding=bound)
         self._controller.submit(DeployEndpoint(self._settings.user, name, changed_spec(base, changes), self._project))
         return self.endpoint(name)
+
+    def _promote(self, name: str, revision: int, *, is_manager: bool) -> Endpoint:
+        if revision < 0:
+            raise InvalidInput(f"there is no revision {revision}", hint="They count from 1; 0 is the one on its way.")
+        return self._ask_of(name, lambda id_: Promote(self._settings.user, id_, revision, self._project, is_manager))
 
     def _ask_of(self, name: str, command: Callable[[str], EndpointCommand]) -> Endpoint:
         index, project = self._keeper.index, self._project

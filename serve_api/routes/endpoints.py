@@ -139,7 +139,10 @@ def remove_endpoint(asked: Asked, name: str, query: Removal) -> None:
 @routes.post("/endpoints/{name}/promote", needs="member", conditional=True, once=True, example=Promotion(3))
 def promote_revision(asked: Asked, name: str, body: Promotion) -> Endpoint:
     """Approve a revision that waits, make a canary live, or bring one back"""
-    return asked.workspace.promote(name, body.revision)
+    workspace = asked.workspace
+    if asked.caller.may("manager", workspace.project_name):
+        return workspace.promote(name, body.revision)
+    return workspace.promote_if_named(name, body.revision)
 
 
 @routes.post("/endpoints/{name}/rollback", needs="member", conditional=True, once=True, example=Rollback(ID, "wrong"))

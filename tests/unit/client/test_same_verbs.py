@@ -14,7 +14,8 @@ from raykqi.workspace import Workspace
 OF_SERVERS = {
     "acting", "check_ready", "code_with", "commits", "commits_by_project", "content", "count_everywhere", "deeds",
     "file_page", "file_urls", "has_project", "hosting", "is_begun", "is_over", "is_password", "log_reader", "once",
-    "piece_urls", "push_code", "push_staged", "reach", "reader", "refresh", "seq", "sign_in", "staging_folder", "tree",
+    "piece_urls", "promote_if_named", "push_code", "push_staged", "reach", "reader", "refresh", "seq", "sign_in",
+    "staging_folder", "tree",
     "uploads", "watching_run",
 }  # fmt: skip
 # What is done where the store is: a client says so.

@@ -8,6 +8,7 @@ import pytest
 from raykqi.catalog.access_facts import AccessFacts, Contents
 from raykqi.catalog.endpoint_facts import JobFacts
 from raykqi.catalog.facts import Facts
+from raykqi.catalog.quotas import StorageFacts
 from raykqi.domain.endpoint import Binding, EndpointSpec, Gate, Loading, Sampling, Scale
 from raykqi.domain.endpoint_events import (
     EndpointChanged,
@@ -306,6 +307,16 @@ def test_a_job_that_came_to_nothing_ends_with_the_reason() -> None:
     assert decided(end(result=None, reason="the model failed on it"), with_job()) == [
         JobEnded(NOW, "j-1", "e-1", 1, reason="the model failed on it")
     ]
+
+
+def test_a_result_for_which_there_is_no_room_ends_the_job_with_the_reason() -> None:
+    facts = with_job()
+    facts.storage = {"lab": StorageFacts(limit=5, held=0)}
+
+    (ended,) = decided(end(), facts)
+
+    assert isinstance(ended, JobEnded)
+    assert (ended.result, ended.reason[:11]) == ("", "project lab")
 
 
 def test_a_request_that_was_removed_meanwhile_does_not_cost_the_answer() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from raykqi.domain.endpoint import RevisionStatus
+from raykqi.domain.endpoint import Gate, RevisionStatus
 from raykqi.domain.endpoint_events import (
     EndpointChanged,
 )
@@ -14,8 +15,9 @@ from raykqi.engine.endpoint_commands import (
     Promote,
     RollBack,
 )
-from raykqi.errors import Conflict, DataGone, UnknownId
+from raykqi.errors import Conflict, DataGone, Forbidden, UnknownId
 from tests.unit.engine.endpoints import (
+    BY_TAGS,
     FOUR,
     NINE,
     ONE,
@@ -51,6 +53,20 @@ def test_what_promoting_does_depends_on_how_far_it_has_come(
     status: RevisionStatus, events: list[tuple[int, str, str]]
 ) -> None:
     assert moves(decided(Promote("mika", "e-1"), known((1, ONE, "retired", 1), (2, TWO, status, 0)))) == events
+
+
+@pytest.mark.parametrize("status", ["waiting", "withdrawn"])
+def test_what_waits_for_people_is_approved_by_them_or_by_a_manager(status: RevisionStatus) -> None:
+    spec = msgspec.structs.replace(BY_TAGS, gate=Gate(approvers=("aya",)))
+
+    def asked(by: str, *, is_manager: bool) -> list[tuple[int, str, str]]:
+        facts = known((1, ONE, "live", 1), (2, TWO, status, 0), spec=spec)
+        return moves(decided(Promote(by, "e-1", 2, is_manager=is_manager), facts))
+
+    with pytest.raises(Forbidden, match="waits for aya"):
+        asked("mika", is_manager=False)
+    assert [each[:2] for each in asked("aya", is_manager=False)] == [(2, "loading")]
+    assert [each[:2] for each in asked("mika", is_manager=True)] == [(2, "loading")]
 
 
 def test_without_a_number_the_one_on_its_way_is_promoted() -> None:
