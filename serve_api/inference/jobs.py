@@ -34,7 +34,7 @@ from raykqi.storage.outcome import Pushed
 from raykqi.storage.trees import read_tree
 from serve_api.inference.held import Held
 from serve_api.inference.recording import Recorder, why
-from serve_api.inference.seams import Controller
+from serve_api.inference.seams import Controller, TimedOut
 
 __all__ = ["REQUEST", "RESULT", "Found", "Jobs", "kind_of"]
 
@@ -157,9 +157,10 @@ class Jobs:
         try:
             files = await asyncio.to_thread(self._read, order.tree)
             answered, held = await self._ask(kind_of(order.kind), {"content-type": order.content_type}, files[REQUEST])
-        except (ServerError, StorageUnavailable):
-            raise
         except (RaykqiError, KeyError) as error:
+            is_away = isinstance(error, ServerError | StorageUnavailable) and not isinstance(error, TimedOut)
+            if is_away:
+                raise
             await self._recorder.tell(self._ended(order, reason=why(error)), patience=LONG)
             return
         if answered.status >= 300:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from raykqi.errors import RaykqiError
@@ -58,22 +59,20 @@ class Lines:
             self._task.cancel()
 
     async def _carry(self) -> None:
-        while True:
+        while not self._is_over.is_set():
             await self._said.wait()
             self._said.clear()
-            pause = EACH
-            if self._unsent:
-                pause = EACH if await self._send() else AGAIN
-            if self._is_over.is_set():
-                return
-            try:
+            pause = EACH if await self._send() else AGAIN
+            with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._is_over.wait()
-            except TimeoutError:
-                if self._unsent:
-                    self._said.set()
+            if self._unsent:
+                self._said.set()
+        await self._send()
 
     async def _send(self) -> bool:
+        if not self._unsent:
+            return True
         taken, dropped = list(self._unsent), self._dropped
         self._unsent.clear()
         self._dropped = 0
