@@ -87,7 +87,7 @@ def load_onnx(file: Path, folder: Path, card: Card, provider: Provider, threads:
     )
     model = OnnxModel(session, about, hooks)
     if card.batches is None and _may_batch(inputs, outputs):
-        is_sure = all(each.first == inputs[0].first for each in outputs)
+        is_sure = isinstance(inputs[0].first, str) and all(each.first == inputs[0].first for each in outputs)
         if is_sure or _keeps_rows(model):
             model.about = msgspec.structs.replace(about, batches=True)
     return model

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from raykqi.errors import WrongInputs
 from raykqi.serving.checking import array_inputs, check, plain_inputs
@@ -251,3 +254,32 @@ def test_values_in_a_row_take_the_shape_that_is_stated() -> None:
         reshaped(flat, TensorSpec("x", "FP32", (2, 3)))
     with pytest.raises(WrongInputs, match=r"is nested as \[1, 4\], and says shape \[2, 2\]"):
         reshaped(flat.reshape(1, 4), TensorSpec("x", "FP32", (2, 2)))
+
+
+NUMBERS = st.integers() | st.floats()
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["x", "inputs", "data", "y"]), inner),
+    max_leaves=8,
+)
+
+
+@given(VALUES | st.lists(st.lists(NUMBERS, min_size=2, max_size=2), min_size=1), st.sampled_from(["FP32", "INT8"]))
+def test_whatever_json_holds_is_taken_right_or_refused(body: Any, datatype: Datatype) -> None:
+    about = About("onnx", "onnxruntime_onnx", (TensorSpec("x", datatype, (-1, 2)),), batches=True)
+
+    with contextlib.suppress(WrongInputs):
+        tensor = plain_inputs(body, about)["x"]
+        assert tensor.dtype == numpy_of(datatype)
+        assert tensor.shape == (len(tensor), 2)
+        assert np.isfinite(tensor).all()
+
+
+@given(
+    st.sampled_from(["FP32", "BYTES", "BOOL", "BF16", "INT64"]),
+    st.lists(st.integers(-2, 3), max_size=3),
+    st.binary(max_size=40),
+)
+def test_whatever_bytes_come_are_taken_right_or_refused(datatype: Datatype, shape: list[int], raw: bytes) -> None:
+    with contextlib.suppress(WrongInputs):
+        assert tensor_of_raw(raw, TensorSpec("x", datatype, tuple(shape))).shape == tuple(shape)

@@ -95,13 +95,22 @@ def test_a_model_batches_when_its_first_lengths_are_open_and_one(tmp_path: Path)
     assert not loaded(tmp_path / "two", tags=("card.batches:false",)).about.batches
 
 
-@pytest.mark.parametrize(("kept", "batches"), [("Identity", True), ("NonZero", False)])
-def test_where_a_file_names_no_batch_it_is_tried(tmp_path: Path, kept: str, batches: bool) -> None:
+@pytest.mark.parametrize(("given", "batches"), [(["x"], True), (["x", "x"], False)])
+def test_where_a_file_names_no_batch_it_is_tried(tmp_path: Path, given: list[str], batches: bool) -> None:
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 2])
-    y = helper.make_tensor_value_info("y", TensorProto.INT64 if kept == "NonZero" else TensorProto.FLOAT, [None, None])
-    graph(tmp_path, [helper.make_node(kept, ["x"], ["y"])], [x], [y])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])
+    graph(tmp_path, [helper.make_node("Concat", given, ["y"], axis=0)], [x], [y])
 
     assert loaded(tmp_path).about.batches is batches
+
+
+def test_inputs_of_lengths_that_are_called_differently_are_no_batch(tmp_path: Path) -> None:
+    a = helper.make_tensor_value_info("a", TensorProto.FLOAT, ["rows", 2])
+    b = helper.make_tensor_value_info("b", TensorProto.FLOAT, ["others", 2])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 2])
+    graph(tmp_path, [helper.make_node("Add", ["a", "b"], ["y"])], [a, b], [y])
+
+    assert not loaded(tmp_path).about.batches
 
 
 def test_texts_go_in_and_come_out(tmp_path: Path) -> None:
