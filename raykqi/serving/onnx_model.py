@@ -12,7 +12,8 @@ import numpy as np
 from raykqi.domain.endpoint import Provider
 from raykqi.errors import ModelFailed, WrongInputs
 from raykqi.serving.datatypes import as_bytes_array
-from raykqi.serving.describing import described, merged, zeros
+from raykqi.serving.describing import described, merged
+from raykqi.serving.joining import rows_are_apart
 from raykqi.serving.needing import need
 from raykqi.serving.predictor import About, Card, Datatype, Hooks, Tensors, TensorSpec
 
@@ -87,9 +88,9 @@ def load_onnx(file: Path, folder: Path, card: Card, provider: Provider, threads:
     )
     model = OnnxModel(session, about, hooks)
     if card.batches is None and _may_batch(inputs, outputs):
-        is_sure = isinstance(inputs[0].first, str) and all(each.first == inputs[0].first for each in outputs)
-        if is_sure or _keeps_rows(model):
-            model.about = msgspec.structs.replace(about, batches=True)
+        is_said = isinstance(inputs[0].first, str) and all(each.first == inputs[0].first for each in outputs)
+        are_apart = rows_are_apart(model)
+        model.about = msgspec.structs.replace(about, batches=is_said if are_apart is None else are_apart)
     return model
 
 
@@ -143,15 +144,6 @@ def _may_batch(inputs: list[Dimensions], outputs: list[Dimensions]) -> bool:
     """Where all first lengths are open, and those of the inputs the same."""
     is_open = all(each.spec.shape[:1] == (-1,) for each in (*inputs, *outputs))
     return bool(inputs) and is_open and len({each.first for each in inputs}) == 1
-
-
-def _keeps_rows(model: OnnxModel) -> bool:
-    """Whether three rows give three, for a file that does not say so."""
-    try:
-        inputs = {name: np.concatenate([each] * 3) for name, each in zeros(model.about).items()}
-        return all(result.shape[:1] == (3,) for result in model.run(inputs).values())
-    except ModelFailed:
-        return False
 
 
 def _labels(metadata: dict[str, str]) -> tuple[str, ...]:

@@ -7,12 +7,14 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from raykqi.domain.endpoint import Provider
 from raykqi.errors import ModelFailed
 from raykqi.serving.datatypes import datatype_of
 from raykqi.serving.describing import described
+from raykqi.serving.joining import rows_are_apart
 from raykqi.serving.needing import need
 from raykqi.serving.predictor import About, Card, Hooks, Tensors, TensorSpec
 from raykqi.serving.user_code import attempt, reason_of
@@ -69,7 +71,10 @@ def load_torch(file: Path, folder: Path, card: Card, provider: Provider, threads
         batches=all(spec.shape[:1] == (-1,) for spec in inputs),
         takes_zeros=hooks.preprocess is None and all(spec.shape for spec in inputs),
     )
-    return TorchModel(torch, module, device, about, hooks)
+    model = TorchModel(torch, module, device, about, hooks)
+    if about.batches and card.batches is None and rows_are_apart(model) is False:
+        model.about = msgspec.structs.replace(about, batches=False)
+    return model
 
 
 def _device(torch: Any, provider: Provider) -> str:

@@ -104,6 +104,16 @@ def test_where_a_file_names_no_batch_it_is_tried(tmp_path: Path, given: list[str
     assert loaded(tmp_path).about.batches is batches
 
 
+@pytest.mark.parametrize(("axis", "batches"), [(0, False), (1, True)])
+def test_a_model_whose_rows_see_each_other_is_asked_one_by_one(tmp_path: Path, axis: int, batches: bool) -> None:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])
+    graph(tmp_path, [helper.make_node("Softmax", ["x"], ["y"], axis=axis)], [x], [y])
+
+    assert loaded(tmp_path).about.batches is batches
+    assert loaded(tmp_path, tags=("card.batches:true",)).about.batches
+
+
 def test_inputs_of_lengths_that_are_called_differently_are_no_batch(tmp_path: Path) -> None:
     a = helper.make_tensor_value_info("a", TensorProto.FLOAT, ["rows", 2])
     b = helper.make_tensor_value_info("b", TensorProto.FLOAT, ["others", 2])
