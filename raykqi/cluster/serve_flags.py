@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from raykqi.cluster.port_block import PortBlock, held_ports
+from raykqi.cluster.proxies import end_proxies
 
 __all__ = ["FAST", "serve_flags"]
 
 # HAProxy before the replicas, and replicas that run the API on their own loop: seven times as many requests.
 FAST = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
+LOOKING = "1"  # seconds between looks at the proxy; after three in vain another one begins
 DRAINING = "3"  # seconds for which a replica that goes still answers; half a minute by default
 
 
@@ -23,7 +25,10 @@ def serve_flags(folder: Path) -> Iterator[Mapping[str, str]]:
     node's id between, and a socket's path may have 97.
     """
     with held_ports() as ports:
-        yield FAST | _of_ports(ports) | _of_files(folder)
+        try:
+            yield FAST | _of_ports(ports) | _of_files(folder) | {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": LOOKING}
+        finally:
+            end_proxies(folder)
 
 
 def _of_ports(ports: PortBlock) -> dict[str, str]:
