@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +16,7 @@ from raykqi.domain.data import Named, id_of
 from raykqi.domain.endpoint import Binding, Endpoint, EndpointPage, EndpointSpec, Job, JobPage, check_endpoint_name
 from raykqi.domain.endpoint_progress import how_far, is_settled
 from raykqi.domain.ids import check_id_prefix, is_id
+from raykqi.domain.rollout import Report
 from raykqi.domain.spec_changes import SpecChanges, changed_spec
 from raykqi.domain.tags import check_tags, parse_tags
 from raykqi.domain.text import check_text
@@ -75,6 +76,16 @@ class EndpointVerbs(RunVerbs):
         """The endpoints that serve or served a data, or what came of a data or run, by name."""
         path = self._path("lineage", check_id_prefix(id_of(node)), "endpoints")
         return self._transport.get(path, list[Endpoint])
+
+    def endpoint_replicas(self, name: str) -> list[Report]:
+        """The last words of the replicas that are there; none where nobody serves endpoints."""
+        return self._transport.get(self._endpoint_path(name, "replicas"), list[Report])
+
+    def endpoint_log(self, name: str, *, replica: str = "") -> Iterator[bytes]:
+        """What its models and replicas have written, one replica after the other; those that are gone too."""
+        params: Params = [("replica", replica or None)]
+        with self._transport.stream(self._endpoint_path(name, "log"), params=params) as response:
+            yield from response.iter_bytes()
 
     # Changes
 

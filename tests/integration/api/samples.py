@@ -86,6 +86,8 @@ SAMPLES: dict[str, Sample] = {
     "resume_endpoint": _OF_ENDPOINT,
     "follow_with_endpoint": _OF_ENDPOINT,
     "list_jobs": _OF_ENDPOINT,
+    "list_replicas": _OF_ENDPOINT,
+    "log_of_endpoint": _OF_ENDPOINT,
     "show_job": Sample({"job": ID}),
     "issue_endpoint_token": Sample({"name": "nothing"}, json={"name": "t"}),
     "affected_endpoints": Sample({"node": ID}),
