@@ -19,14 +19,13 @@ PLAIN = Loading()
 
 
 @pytest.fixture(autouse=True)
-def _modules_of_users() -> Iterator[None]:
+def _modules_of_users(tmp_path: Path) -> Iterator[None]:
     """What a test imports of a user is forgotten: a process of a model holds one."""
-    path, names = list(sys.path), set(sys.modules)
+    path = list(sys.path)
     yield
     sys.path[:] = path
-    for name in set(sys.modules) - names:
-        file = getattr(sys.modules[name], "__file__", None) or ""
-        if "/pt-" in file or "pytest" in file:
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
             del sys.modules[name]
 
 
