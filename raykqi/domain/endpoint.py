@@ -257,11 +257,11 @@ def check_spec(spec: EndpointSpec) -> EndpointSpec:
     for tags in (bound.tags, spec.sampling.tags):
         if parse_tags(map(str, tags)) != tuple(sorted(set(tags))):
             raise InvalidInput(f"{', '.join(map(str, tags))} are no tags", hint="Write each as key:value.")
-    for name, value in spec.loading.environment.items():
-        if not name or "=" in name:
-            raise InvalidInput(f"{name!r} is no name of a variable", hint="Write environment as NAME: VALUE.")
-        check_text(name, "environment")
-        check_text(value, "environment")
+    for variable, content in spec.loading.environment.items():
+        if not variable or "=" in variable:
+            raise InvalidInput(f"{variable!r} is no name of a variable", hint="Write environment as NAME: VALUE.")
+        check_text(variable, "environment")
+        check_text(content, "environment")
     for text in (spec.loading.predictor, *spec.loading.trust, spec.gate.metric, *spec.gate.approvers):
         check_text(text, "spec")
     numbers = (
