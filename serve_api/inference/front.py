@@ -17,7 +17,6 @@ from serve_api.inference import answers
 from serve_api.inference.answers import Headers
 from serve_api.inference.held import Held
 from serve_api.inference.later import answer_job, leave_job
-from serve_api.inference.limiting import read_body
 from serve_api.inference.replica import Replica
 from serve_api.inference.request import READING, WRITING, Request, Way
 from serve_api.inference.seams import NotAllowed
@@ -126,7 +125,11 @@ class Front:
         self._admit()
         replica.asking += 1
         try:
-            body = b"" if kind == "test" else await read_body(request.receive, request.headers, replica.spec.limits)
+            body = (
+                b""
+                if kind == "test"
+                else await replica.reading.body(request.receive, request.headers, replica.spec.limits)
+            )
             began = time.perf_counter()
             answered, held = await replica.ask(kind, request.headers, body, number)
         finally:
@@ -191,7 +194,7 @@ class Front:
         self._admit()
         replica.asking += 1
         try:
-            body = await read_body(request.receive, request.headers, replica.spec.limits)
+            body = await replica.reading.body(request.receive, request.headers, replica.spec.limits)
             streamed, held = await replica.stream(request.headers, body)
             began, status = time.monotonic(), 500
             try:

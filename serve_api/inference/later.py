@@ -9,7 +9,6 @@ import msgspec
 from raykqi.errors import ModelFailed, UnknownId
 from serve_api.inference import answers
 from serve_api.inference.jobs import Found, kind_of
-from serve_api.inference.limiting import read_body
 from serve_api.inference.replica import Replica
 from serve_api.inference.request import Request
 
@@ -21,7 +20,7 @@ SOON = (b"retry-after", b"1")
 async def leave_job(replica: Replica, request: Request, user: str) -> None:
     """`?kind=` says what the body is: for `predict`, `label` or `infer`."""
     kind = kind_of(parse_qs(request.query.decode("latin-1")).get("kind", ["predict"])[-1])
-    body = await read_body(request.receive, request.headers, replica.spec.limits)
+    body = await replica.reading.body(request.receive, request.headers, replica.spec.limits)
     id_ = await replica.jobs.take(kind, request.headers, body, user or replica.options.by)
     location = f"{request.root}/jobs/{id_}"
     headers = [*request.own, *_endpoint(replica), (b"location", location.encode("latin-1", "replace")), SOON]

@@ -22,7 +22,7 @@ from raykqi.storage.filesystem import Store
 from serve_api.inference.access import Access
 from serve_api.inference.held import Held, Surroundings
 from serve_api.inference.jobs import Jobs
-from serve_api.inference.limiting import Rate
+from serve_api.inference.limiting import Rate, Reading
 from serve_api.inference.lines import Lines
 from serve_api.inference.placing import Places
 from serve_api.inference.recording import Recorder
@@ -71,6 +71,7 @@ class Replica:
         self.spec = EndpointSpec(Binding())
         self.asking = 0  # requests that are under way
         self.rate = Rate()
+        self.reading = Reading()
         self._store, self._settings = store, settings
         self._controller = controller
         self._launch = launch

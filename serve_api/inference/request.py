@@ -15,11 +15,28 @@ __all__ = ["READING", "WRITING", "Request", "Way"]
 
 READING = ("GET", "HEAD")
 WRITING = ("POST",)
+# The headers that anything here or in a model's process looks at; browsers send many others.
+READ = {
+    name.encode(): name
+    for name in (
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "inference-header-content-length",
+        "x-request-id",
+    )
+}
 _REQUEST_ID = re.compile(r"[-._A-Za-z0-9]{1,128}\Z")
 
 
 class Request:
-    """`own` are headers that every answer to it has; `has_begun`: an answer is on its way."""
+    """`headers` are those that are `READ`, `own` those that every answer to it has.
+
+    `has_begun`: an answer is on its way.
+    """
 
     __slots__ = ("has_begun", "headers", "id", "is_head", "method", "own", "path", "query", "receive", "root", "send")
 
@@ -30,7 +47,7 @@ class Request:
         self.method: str = scope["method"]
         self.is_head = self.method == "HEAD"
         self.query: bytes = scope.get("query_string", b"")
-        self.headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        self.headers = {READ[name]: value.decode("latin-1") for name, value in scope["headers"] if name in READ}
         given = self.headers.get("x-request-id", "")
         self.id = given if given and _REQUEST_ID.match(given) else secrets.token_hex(8)
         self.own: Headers = []

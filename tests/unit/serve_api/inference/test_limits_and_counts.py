@@ -11,7 +11,7 @@ import pytest
 from raykqi.domain.endpoint import RequestLimits
 from raykqi.errors import InvalidInput, TooLarge, TooManyRequests, TooSlow
 from serve_api.inference.counting import Counter
-from serve_api.inference.limiting import Rate, read_body
+from serve_api.inference.limiting import Rate, Reading
 
 
 class Hand:
@@ -68,7 +68,10 @@ def piece(body: bytes, *, more: bool = True) -> dict[str, Any]:
 
 
 def read(messages: list[dict[str, Any]], headers: dict[str, str] | None = None, **limits: Any) -> bytes:
-    return asyncio.run(read_body(receiving(iter(messages)), headers or {}, RequestLimits(**limits)))
+    async def take() -> bytes:
+        return await Reading(every=0.02).body(receiving(iter(messages)), headers or {}, RequestLimits(**limits))
+
+    return asyncio.run(take())
 
 
 def test_pieces_of_a_body_are_joined() -> None:
@@ -89,6 +92,17 @@ def test_a_body_that_stops_coming_is_given_up() -> None:
         read([piece(b"ab")], timeout=0.05)
     with pytest.raises(InvalidInput, match="ended before"):
         read([piece(b"ab"), {"type": "http.disconnect"}])
+
+
+def test_whoever_goes_away_meanwhile_is_no_body_that_came_too_slowly() -> None:
+    async def leave() -> None:
+        reading = asyncio.ensure_future(Reading().body(receiving(iter([piece(b"a")])), {}, RequestLimits()))
+        await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+
+    asyncio.run(leave())
 
 
 def test_answers_are_counted_by_status_and_time() -> None:
