@@ -83,6 +83,9 @@ def _parsed(file: Path) -> dict[str, Any]:
     for key in value:
         if key not in KEYS:
             raise ModelFailed(f"{file.name} has the key {key!r}, which cards do not have", hint=_nearest(str(key)))
+    labels = value.get("labels")
+    if isinstance(labels, dict) and list(labels) == list(range(len(labels))):  # numbered, as some exporters do
+        value["labels"] = list(labels.values())
     if isinstance(value.get("labels"), list):
         value["labels"] = [_label(each, file.name) for each in value["labels"]]
     return {key: each for key, each in value.items() if each is not None}

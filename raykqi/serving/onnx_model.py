@@ -196,7 +196,7 @@ def _failed(error: Exception, file: Path, folder: Path, version: str) -> ModelFa
             f"{name} keeps its weights in {lacking}, which the data does not hold beside it",
             hint="Push the folder with all files that the export wrote.",
         )
-    if "INVALID_PROTOBUF" in text:
+    if "INVALID_PROTOBUF" in text or "No graph was found" in text:
         return ModelFailed(f"{name} is no ONNX model, or is cut short", hint="Export it again.")
     return ModelFailed(f"{name} cannot be loaded: {_reason(error).replace(f'{folder}/', '')}")
 

@@ -53,6 +53,12 @@ def test_a_card_may_be_json_and_lie_beside_the_model(tmp_path: Path) -> None:
     assert read_card(tmp_path) == Card(title="digits")
 
 
+def test_labels_may_be_numbered(tmp_path: Path) -> None:
+    models.card(tmp_path, "labels: {0: cat, 1: dog}\n")
+
+    assert read_card(tmp_path).labels == ("cat", "dog")
+
+
 def test_without_a_card_or_with_an_empty_one_nothing_is_said(tmp_path: Path) -> None:
     assert read_card(tmp_path) == Card()
 

@@ -202,6 +202,12 @@ def test_a_file_that_cannot_be_loaded_is_refused_with_the_reason(tmp_path: Path,
     assert str(tmp_path) not in str(error)
 
 
+def test_an_empty_file_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"")
+
+    assert refused(tmp_path).message == "model.onnx is no ONNX model, or is cut short"
+
+
 def test_weights_that_are_missing_are_named(tmp_path: Path) -> None:
     made = onnx.load(models.mlp(tmp_path))
     onnx.save_model(
