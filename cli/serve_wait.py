@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["conclude", "wait_until_live"]
 
 LOOKS = 1.0  # seconds between two looks, when nothing is heard
+DECIDES = 10.0  # seconds in which whoever serves says what a revision waits for
 OVER = ("failed", "withdrawn", "retired")
 
 
@@ -42,11 +43,11 @@ def wait_until_live(
                 return now, ""
             if wanted and status in OVER:
                 return now, f"revision {wanted.number} is {status}: {wanted.reason or 'no reason was given'}"
-            if wanted and status == "waiting":
+            spent = time.monotonic() - began
+            if wanted and status == "waiting" and (wanted.reason or spent >= DECIDES):
                 return now, f"revision {wanted.number} waits: {wanted.reason or 'for its gate'}"
             if wanted is None:
                 return now, now.reason or "there is no data with its tags yet"
-            spent = time.monotonic() - began
             said = f"{deployed.name}  revision {wanted.number} is {status}" + (f": {now.reason}" if now.reason else "")
             if line.is_seen:
                 line.show(f"{said}  {show_duration(spent)}")
