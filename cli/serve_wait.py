@@ -45,7 +45,7 @@ def wait_until_live(
                 return now, f"revision {wanted.number} is {status}: {wanted.reason or 'no reason was given'}"
             spent = time.monotonic() - began
             if wanted and status == "waiting" and (wanted.reason or spent >= DECIDES):
-                return now, f"revision {wanted.number} waits: {wanted.reason or 'for its gate'}"
+                return now, f"revision {wanted.number} waits {wanted.reason.removeprefix('waits ') or 'for its gate'}"
             if wanted is None:
                 return now, now.reason or "there is no data with its tags yet"
             said = f"{deployed.name}  revision {wanted.number} is {status}" + (f": {now.reason}" if now.reason else "")
