@@ -407,6 +407,30 @@ def test_streams_take_turns_with_each_other_and_with_requests(tmp_path: Path) ->
     run(test())
 
 
+def test_a_stream_that_nobody_reads_is_held_back(tmp_path: Path) -> None:
+    models.custom(
+        tmp_path,
+        body=(
+            "class Predictor:\n"
+            "    made = 0\n"
+            "    def predict(self, inputs):\n"
+            "        return self.made\n"
+            "    def stream(self, inputs):\n"
+            "        for self.made in range(1, 101):\n"
+            "            yield b'x' * 100_000\n"
+        ),
+    )
+
+    async def test() -> None:
+        async with started(tmp_path) as process:
+            stream = await process.stream(asked(1, "stream"), WITHIN)
+            made = [told(await process.ask(asked(1), WITHIN))["outputs"] for _ in range(40)]
+            assert made[-1] == 11  # a window's worth, of which none was taken
+            assert sum([len(piece) async for piece in stream]) == 10_000_000
+
+    run(test())
+
+
 def test_a_stream_that_nobody_reads_on_ends_in_the_model(tmp_path: Path) -> None:
     models.custom(tmp_path, body=STREAMING)
 
