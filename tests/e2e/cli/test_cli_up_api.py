@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import raykqi
@@ -77,6 +79,24 @@ def get(url: str, token: str) -> Any:
         return json.load(answer)
 
 
+def first_ports_of_replicas(pids: list[int]) -> set[int]:
+    """As Ray Serve was told: by itself it takes 30000 for every Ray of a machine."""
+    told: set[int] = set()
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):  # workers come and go
+            told.add(int(psutil.Process(pid).environ().get("RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT", 0)))
+    return told - {0}
+
+
+def listening(pids: list[int]) -> set[int]:
+    ports: set[int] = set()
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            sockets = psutil.Process(pid).net_connections("tcp")
+            ports |= {each.laddr.port for each in sockets if each.status == psutil.CONN_LISTEN}
+    return ports
+
+
 def test_it_serves_the_api_runs_plans_and_leaves_nothing_behind(
     bare: CommandLine, home: dict[str, str], tmp_path: Path
 ) -> None:
@@ -104,6 +124,8 @@ def test_it_serves_the_api_runs_plans_and_leaves_nothing_behind(
         pushed = bare.push("photo.txt")
         assert get(f"{url}{DATA}", token)["items"][0]["id"] == pushed
         pids = up.pids()
+        (of_replicas,) = first_ports_of_replicas(pids)
+        assert of_replicas in listening(pids)
 
         assert up.end(signal.SIGINT, within=SOON) == 0
 
