@@ -70,6 +70,7 @@ def test_an_endpoint_that_is_deployed_again_keeps_its_beginning_and_revisions(in
 
     found = get_endpoint(index, "digits")
     assert (found.created, found.updated, found.spec) == (minute(1), minute(5), again)
+    assert index.rows("SELECT count(*) FROM endpoint") == [(1,)]
     assert [(each.number, each.data, each.tree) for each in found.revisions] == [(1, data_id(1), f"{1:064x}")]
 
 
