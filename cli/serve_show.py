@@ -10,8 +10,18 @@ import typer
 
 from cli.command import command
 from cli.output import harmless
-from cli.serve_text import EndpointName, binding_of, endpoint_record, next_step, since, spec_facts, state_of
-from cli.session import Session, is_server
+from cli.serve_text import (
+    EndpointName,
+    address_of,
+    binding_of,
+    endpoint_record,
+    next_step,
+    one_line,
+    since,
+    spec_facts,
+    state_of,
+)
+from cli.session import Session
 from cli.table import Column
 from cli.values import parse_limit, short_ids, show_local
 
@@ -98,11 +108,12 @@ def show(
 ) -> None:
     """What answers, what is on its way, what served when, and what to do next."""
     with session.open() as workspace:
-        found, url = workspace.endpoint(name), workspace.url
+        found = workspace.endpoint(name)
+        url = address_of(workspace, found.name)
     if session.json:
         session.out.json(endpoint_record(found))
     else:
-        show_endpoint(session, found, f"{url}/endpoints/{found.name}" if is_server(url) else "", history=history)
+        show_endpoint(session, found, url, history=history)
 
 
 def spec(session: Session, name: EndpointName) -> None:
@@ -180,8 +191,11 @@ def _facts(endpoint: Endpoint, url: str) -> Iterator[tuple[str, str]]:
     yield "url", url
     yield "serves", f"data {live.data}, revision {live.number} since {since(live)}" if live else "nothing"
     if coming:
-        why = f": {coming.reason}" if coming.reason else ""
+        why = f": {one_line(coming.reason)}" if coming.reason else ""
         yield "next", f"data {coming.data}, revision {coming.number} is {coming.status}{why}"
+    last = endpoint.revisions[-1] if endpoint.revisions else None
+    if last and last.status in ("failed", "withdrawn"):
+        yield "last", one_line(f"data {last.data}, revision {last.number} is {last.status}: {last.reason}")
     yield "follows", binding_of(endpoint)
     yield from spec_facts(endpoint.spec)
     yield "created", f"{show_local(endpoint.created, seconds=True)} by {endpoint.creator}"
@@ -195,4 +209,8 @@ def _remark(endpoint: Endpoint) -> str:
     if coming := endpoint.coming:
         return coming.reason
     last = endpoint.revisions[-1] if endpoint.revisions else None
-    return f"revision {last.number}: {last.reason}" if last and last.status in ("failed", "withdrawn") else ""
+    return (
+        f"revision {last.number} is {last.status}: {last.reason}"
+        if last and last.status in ("failed", "withdrawn")
+        else ""
+    )

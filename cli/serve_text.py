@@ -10,13 +10,16 @@ import typer
 
 from cli.completion import complete_endpoint
 from cli.records import Record, tag_texts
+from cli.session import is_server
 from cli.values import show_local, show_size
+from raykqi.errors import Conflict
 
 if TYPE_CHECKING:
+    from cli.session import AnyWorkspace
     from raykqi.domain.endpoint import Endpoint, EndpointSpec, Gate, Revision
 
 __all__ = ["STATUS_STYLES", "EndpointName", "binding_of", "endpoint_record", "next_step", "since", "spec_facts"]
-__all__ += ["state_of"]
+__all__ += ["address_of", "one_line", "state_of"]
 
 STATUS_STYLES = {
     "waiting": "yellow",
@@ -52,6 +55,24 @@ def state_of(endpoint: Endpoint) -> str:
     if coming:
         return coming.status
     return "failed" if endpoint.revisions and endpoint.revisions[-1].status == "failed" else "waiting"
+
+
+def address_of(workspace: AnyWorkspace, name: str) -> str:
+    """Where it is asked: at the server of the workspace, if one is known here."""
+    from raykqi.client.target import server_of
+    from raykqi.settings import ServerSettings
+
+    url = workspace.url
+    if not is_server(url):
+        try:
+            url = server_of(workspace.id, url, ServerSettings.from_env()).url
+        except Conflict:
+            return ""
+    return f"{url}/endpoints/{name}"
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def binding_of(endpoint: Endpoint) -> str:

@@ -10,8 +10,8 @@ import typer
 
 from cli.live import LiveLine
 from cli.output import harmless
-from cli.serve_text import endpoint_record, next_step
-from cli.session import Session, is_server
+from cli.serve_text import address_of, endpoint_record, next_step, one_line
+from cli.session import Session
 from cli.values import show_duration
 from raykqi.domain.endpoint import ANSWERING
 
@@ -68,13 +68,14 @@ def conclude(session: Session, workspace: AnyWorkspace, waited: tuple[Endpoint, 
     if session.json:
         session.out.json(endpoint_record(endpoint) | {"why": why})
     elif why:
-        session.out.complain(harmless(f"{endpoint.name}  {why}"))
+        session.out.complain(harmless(f"{endpoint.name}  {one_line(why)}"))
         if current:
             session.out.complain(f"revision {current.number}, data {current.data}, goes on answering")
         session.out.note(f"Next: {next_step(endpoint)}")
     elif current:
         newest = endpoint.coming or current
-        where = f"  {workspace.url}/endpoints/{endpoint.name}" if is_server(workspace.url) else ""
+        address = address_of(workspace, endpoint.name)
+        where = f"  {address}" if address else ""
         session.out.line(f"{endpoint.name}  revision {newest.number}, data {newest.data}, is {newest.status}{where}")
         session.out.note(f"Next: {next_step(endpoint)}")
     if why and not waits:

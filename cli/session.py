@@ -66,8 +66,7 @@ class Session:
 
     def server(self) -> Target:
         """The server of the workspace that is meant: for what only a server answers."""
-        from raykqi.client.inference import server_of
-        from raykqi.client.target import find_target, target_at
+        from raykqi.client.target import find_target, server_of, target_at
         from raykqi.settings import ServerSettings
 
         settings, named = ServerSettings.from_env(), self._named()
@@ -76,8 +75,8 @@ class Session:
         if named is None and not self._is_nearby():
             return find_target(settings, profile=self.profile)
         with self.open() as workspace:
-            url = workspace.url
-        return server_of(url, settings)
+            id_, url = workspace.id, workspace.url
+        return server_of(id_, url, settings)
 
     def where_to_make(self, url: str | None = None) -> str:
         """Where a new workspace goes, if not at `url`."""

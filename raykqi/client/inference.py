@@ -11,12 +11,10 @@ import httpx
 
 from raykqi.client.failures import failure_of, unreachable
 from raykqi.client.patience import Patience
-from raykqi.client.target import Target, local_servers
+from raykqi.client.target import Target
 from raykqi.client.transport import LOOPBACK, place
-from raykqi.errors import Conflict
-from raykqi.settings import ServerSettings
 
-__all__ = ["Answered", "ask_endpoint", "media_type_of", "server_of"]
+__all__ = ["Answered", "ask_endpoint", "media_type_of"]
 
 AWAY = (429, 503)
 CONNECTING = 10.0  # seconds
@@ -30,17 +28,6 @@ class Answered(NamedTuple):
     data: str
     revision: int
     pieces: Iterator[bytes]
-
-
-def server_of(workspace: str, settings: ServerSettings) -> Target:
-    """The server that `raykqi up` runs on this machine for the workspace in that store."""
-    found = next((each for each in local_servers(settings.records) if each.workspace == workspace), None)
-    if found is None:
-        raise Conflict(
-            f"no server of {workspace} is up on this machine, so that nobody answers",
-            hint="Start `raykqi up`, or name a server: --workspace https://…",
-        )
-    return Target(found.url, found.token)
 
 
 def media_type_of(path: str) -> str:

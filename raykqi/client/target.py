@@ -15,7 +15,7 @@ from raykqi.domain.access import DEFAULT_PROJECT, check_project
 from raykqi.errors import Conflict, InvalidInput, WorkspaceMissing
 from raykqi.settings import ServerSettings
 
-__all__ = ["LocalServer", "Target", "address_of", "find_target", "local_servers", "target_at"]
+__all__ = ["LocalServer", "Target", "address_of", "find_target", "local_servers", "server_of", "target_at"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,17 @@ def _token_for(address: str, settings: ServerSettings, known: Profile | None) ->
     if known and known.token:
         return known.token
     return next((each.token for each in local_servers(settings.records) if each.url == address), "")
+
+
+def server_of(workspace: str, url: str, settings: ServerSettings) -> Target:
+    """The server that `raykqi up` runs on this machine for the workspace of this id; its store is at `url`."""
+    found = next((each for each in local_servers(settings.records) if each.workspace == workspace), None)
+    if found is None:
+        raise Conflict(
+            f"no server of {url} is up on this machine, so that nobody answers",
+            hint="Start `raykqi up`, or name a server: --workspace https://…",
+        )
+    return Target(found.url, found.token)
 
 
 def find_target(

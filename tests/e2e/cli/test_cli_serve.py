@@ -140,7 +140,7 @@ def test_show_tells_what_served_when_and_why(cli: CommandLine, model: str) -> No
     history = [line.split()[3:5] for line in table[table.index("", revisions) + 2 :]]
     assert history == [["1", "waiting"], ["1", "loading"], ["1", "live"], ["2", "waiting"]]
     record = cli.ok("serve", "show", "digits", "--json").json
-    assert [each["status"] for each in record["revisions"]] == ["live", "loading"]
+    assert [each["status"] for each in record["revisions"]] == ["live", "waiting"]
     assert record["spec"]["binding"]["tags"] == ["type:model"]
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from raykqi.client.inference import ask_endpoint, media_type_of, server_of
-from raykqi.client.target import Target
+from raykqi.client.inference import ask_endpoint, media_type_of
+from raykqi.client.target import Target, server_of
 from raykqi.errors import Conflict, InvalidInput, ServerUnavailable
 from raykqi.settings import ServerSettings
-from tests.unit.client.scripted import Scripted, break_off, give, problem
+from tests.unit.client.scripted import INFO, Scripted, break_off, give, problem
 
 BY = {"raykqi-data": "01939c1c-7d1e-7b0a-9f41-0d9a6c1e2f33", "raykqi-revision": "3", "Raykqi-Version": ""}
 
@@ -94,6 +95,9 @@ def test_the_ending_of_a_file_says_what_it_is(path: str, media_type: str) -> Non
 
 def test_the_server_of_a_workspace_is_the_one_that_is_up_for_it(tmp_path: Path) -> None:
     settings = ServerSettings(records=tmp_path)
+    known = {"url": "http://127.0.0.1:8000", "workspace": INFO["workspace"], "pid": os.getpid(), "token": "rkq_1_x"}
+    (tmp_path / "one.json").write_text(json.dumps(known))
 
-    with pytest.raises(Conflict, match="no server of /lab is up on this machine"):
-        server_of("/lab", settings)
+    assert server_of(str(INFO["workspace"]), "/lab", settings) == Target("http://127.0.0.1:8000", "rkq_1_x")
+    with pytest.raises(Conflict, match="no server of /other is up on this machine"):
+        server_of("01939c1c-0000-7b0a-9f41-0d9a6c1e2f33", "/other", settings)
