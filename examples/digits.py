@@ -35,14 +35,16 @@ def prepare(scans: Path, training: Path, testing: Path, test_share: float = 0.25
 
 @raykqi.plan(inputs={"dataset": ["type:dataset", "split:train"]}, outputs={"model": ["type:model"]})
 def train(dataset: Path, model: Path, gamma: float = 0.01) -> None:
-    """A support vector machine; `gamma` says how far one example reaches."""
-    import joblib
+    """A support vector machine; `gamma` says how far one example reaches. Its card says how images become inputs."""
     import numpy as np
+    import skops.io
     from sklearn.svm import SVC
 
     digits = np.load(dataset / "digits.npz")
     machine = SVC(gamma=gamma).fit(digits["images"], digits["labels"])
-    joblib.dump(machine, model / "model.joblib")
+    skops.io.dump(machine, model / "model.skops")
+    card = {"title": f"digits, gamma {gamma}", "image": {"size": [8, 8], "mode": "L", "scale": 1 / 255}}
+    (model / "model-card.json").write_text(json.dumps(card))
     (model / "params.json").write_text(json.dumps({"gamma": gamma}))
     print(f"{machine.n_support_.sum()} of {len(digits['labels'])} examples were kept as support vectors")
 
@@ -52,11 +54,11 @@ def train(dataset: Path, model: Path, gamma: float = 0.01) -> None:
 )
 def evaluate(model: Path, testing: Path, metrics: Path) -> None:
     """How many of the digits that it never saw the model reads as what they are."""
-    import joblib
     import numpy as np
+    import skops.io
 
     digits = np.load(testing / "digits.npz")
-    right = joblib.load(model / "model.joblib").predict(digits["images"]) == digits["labels"]
+    right = skops.io.load(model / "model.skops").predict(digits["images"]) == digits["labels"]
     params = json.loads((model / "params.json").read_text())
     result = {**params, "accuracy": round(float(right.mean()), 4), "digits": len(right)}
     (metrics / "metrics.json").write_text(json.dumps(result, indent=2))

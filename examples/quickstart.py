@@ -1,4 +1,5 @@
-"""The first minute with raykqi: three plans that run by themselves when data is pushed, and where a result came from.
+"""The first minute with raykqi: plans that run by themselves when data is pushed, where a result came from, and
+the model that came of it answering over HTTP.
 
     make quickstart        or        python -m examples.quickstart
 
@@ -7,14 +8,20 @@ The plans are in examples/digits.py. Everything happens in ./.quickstart, which 
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
+import io
 import json
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+
+import httpx
 
 import raykqi
 from examples import digits
@@ -33,7 +40,7 @@ def main() -> None:
     step("A workspace is one folder (or one s3:// prefix)", f"raykqi init {url}")
     raykqi.init(url)
 
-    with raykqi.open(url) as ws:
+    with raykqi.open(url) as ws, ExitStack() as undo:
         step(
             "Plans say which data makes what run: here Python functions, else any command in YAML",
             "raykqi plan apply examples/digits.py",
@@ -55,9 +62,9 @@ def main() -> None:
         scans = ws.push(handwritten_digits(), ["type:digits", "source:uci"], name=True)
         say(f"data {scans.id}: {scans.tree.size:,} bytes, and {len(ws.runs(status='waiting'))} run waits for it")
 
-        step("Run what waits, and what comes of it, on Ray (`raykqi up` does so for good)", "raykqi work")
-        finished = ws.work(timeout=120, tick=(tick := progress(ws)))
-        tick()
+        step("Run what waits, and what comes of it, on Ray, with the API beside it", "raykqi up")
+        server = undo.enter_context(ws.hosting())
+        finished = run_all(ws, progress(ws), timeout=120)
         say("nothing is left to run" if finished else "not all has ended: `raykqi run find` says why")
 
         step("What came out?", "raykqi data find -t type:metrics")
@@ -74,6 +81,18 @@ def main() -> None:
         (HERE / "lineage.svg").write_text(raykqi.draw(lineage, "svg"), encoding="utf-8")
         say(f"the picture: {HERE / 'lineage.svg'}")
 
+        model = next(given.data for given in ws.run(best.upstream.run).inputs if given.name == "model")
+        step("Let its model answer over HTTP", f"raykqi serve deploy digits --data {model[:18]} --public")
+        ws.deploy("digits", data=model, public=True, cpu=0)
+        ws.wait_endpoint("digits", timeout=120)
+        image, digit = some_digit(scans_of(ws, scans))
+        url_to_ask = f"{server.url}/endpoints/digits/predict/label"
+        say(f"{digit}\n$ curl --data-binary @digit.png -H 'Content-Type: image/png' {url_to_ask}")
+        (HERE / "digit.png").write_bytes(image)
+        answer = httpx.post(url_to_ask, content=image, headers={"Content-Type": "image/png"}).raise_for_status()
+        say(f"{answer.text}\nby the model {answer.headers['raykqi-data']}, which came to be so:")
+        say(raykqi.draw(ws.lineage(answer.headers["raykqi-data"], way="up")))
+
         step("Is everything as promised?", "raykqi fsck")
         say("clean" if ws.fsck(deep=True).clean else "something is wrong: run `raykqi fsck`")
         run = ws.runs(plan="evaluate", limit=1)[0]
@@ -85,9 +104,42 @@ def main() -> None:
         f"  raykqi run show {run.id[:18]}        one run: its data, why it ran, what it took\n"
         f"  raykqi run logs {run.id[:18]}        what it said\n"
         f"  raykqi plan graph                         which plan feeds which\n"
+        f"  raykqi up                                 the endpoint comes back by itself\n"
         f"  raykqi data tag {scans.id[:18]} --remove type:digits --add type:digits --dry-run\n"
         f"  raykqi --help                             everything else; guides are in docs/guide"
     )
+
+
+def run_all(ws: raykqi.Workspace, tick: Callable[[], None], *, timeout: float) -> bool:
+    """Until every run has ended, looking whenever something has changed."""
+    changed = threading.Event()
+    until = time.monotonic() + timeout
+    with ws.watching(changed.set):
+        while True:
+            changed.clear()
+            tick()
+            if all(run.status in ("done", "failed", "invalidated") for run in ws.runs()):
+                return True
+            if not changed.wait(until - time.monotonic()):
+                return False
+
+
+def scans_of(ws: raykqi.Workspace, scans: raykqi.Data) -> list[list[float]]:
+    lines = gzip.decompress(read(ws, scans, "digits.csv.gz")).decode().splitlines()
+    return [[float(value) for value in line.split(",")] for line in lines[:10]]
+
+
+def some_digit(scans: list[list[float]]) -> tuple[bytes, str]:
+    """One of them as a PNG, and as one can see it here."""
+    from PIL import Image
+
+    *pixels, _ = scans[3]
+    picture = Image.new("L", (8, 8))
+    picture.putdata([int(value * 255 / 16) for value in pixels])
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    rows = [pixels[at : at + 8] for at in range(0, 64, 8)]
+    return file.getvalue(), "\n".join("".join(" .:+*%@#"[int(value) * 7 // 16] * 2 for value in row) for row in rows)
 
 
 def handwritten_digits() -> Path:

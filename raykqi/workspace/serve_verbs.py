@@ -66,7 +66,7 @@ class ServeVerbs(Inside):
 
     def hosting(
         self,
-        place: ApiPlace,
+        place: ApiPlace | None = None,
         *,
         address: str | None = None,
         cpus: int | None = None,
@@ -78,13 +78,16 @@ class ServeVerbs(Inside):
         limit: Resources | None = None,
         hooks: Hooks | Path | str | None = None,
     ) -> AbstractContextManager[Hosting]:
-        """As `serving`, with the HTTP API at that place: what runs plans is a process of the Ray, as on a cluster."""
-        from raykqi.workspace.hosting import open_hosting
+        """As `serving`, with the HTTP API and endpoints at that place, or at one that is free on this machine.
+
+        What runs plans is a process of the Ray, as on a cluster.
+        """
+        from raykqi.workspace.hosting import ApiPlace, open_hosting
 
         return open_hosting(
             self._parts,
             self._settings,
-            place,
+            place or ApiPlace(),
             address=address,
             cpus=cpus,
             gpus=gpus,
