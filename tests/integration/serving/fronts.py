@@ -58,6 +58,7 @@ class Directing:
         self.callers = {TOKEN: Caller("rui", roles={"default": "viewer"})}
         self.admitted: list[str] = []
         self.commits = 0
+        self.asked_to_store = 0
         self.is_away = False
         self.has_left = False
         self._wanted = Wanted(0, ENDPOINT, NAME, "default", SPEC, reason="nothing was deployed")
@@ -128,6 +129,7 @@ class Directing:
         return msgspec.msgpack.encode(found)
 
     async def generation(self) -> int:
+        self.asked_to_store += 1
         self._check()
         return self.parts.keeper.position.generation
 

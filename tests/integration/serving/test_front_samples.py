@@ -99,7 +99,9 @@ def test_samples_wait_for_a_controller_that_is_away_and_requests_do_not(words: F
     eventually(lambda: len(samples(words)) == 1)
 
     words.controller.leave(away=True)
+    before = words.controller.asked_to_store
     ask(words, 1)
+    eventually(lambda: words.controller.asked_to_store > before, "it was tried while the controller was away")
     words.controller.leave(away=False)
 
     eventually(lambda: len(samples(words)) == 2)
