@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from raykqi.errors import ServerUnavailable
 from raykqi.workspace import Workspace
 from serve_api.bytes.traffic import Traffic
+from serve_api.endpoint_measures import EndpointMeasures
 from serve_api.routing import METHODS
 
 __all__ = ["MEDIA_TYPE", "Measures"]
@@ -57,8 +60,22 @@ class Measures:
     def text(self, projects: Collection[str] | None) -> bytes:
         """For Prometheus; of runs those of `projects` alone, or all of them without."""
         return b"".join(
-            map(generate_latest, (self._registry, _of_traffic(self._traffic), self._of_workspace(projects)))
+            map(
+                generate_latest,
+                (
+                    self._registry,
+                    _of_traffic(self._traffic),
+                    self._of_workspace(projects),
+                    self._of_endpoints(projects),
+                ),
+            )
         )
+
+    def _of_endpoints(self, projects: Collection[str] | None) -> CollectorRegistry:
+        registry = CollectorRegistry()
+        with suppress(ServerUnavailable):  # the rest can be told without the controller
+            registry.register(EndpointMeasures(self._workspace.endpoint_counts(), projects))
+        return registry
 
     def _of_workspace(self, projects: Collection[str] | None) -> CollectorRegistry:
         registry = CollectorRegistry()

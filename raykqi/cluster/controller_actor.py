@@ -64,18 +64,22 @@ def start_controller(
 
     Comes back when it serves, unless it shall not `wait`; says why it could not be made.
     """
-    remote: Any = ray.remote(concurrency_groups={"waiting": WAITING})(ControllerActor)
-    actor = remote.options(
-        name=name,
-        namespace=NAMESPACE,
-        lifetime="detached",
-        get_if_exists=True,
-        max_restarts=-1,
-        max_task_retries=0,
-        max_concurrency=threads,
-        num_cpus=cpus,
-        runtime_env={"env_vars": dict(environment)} if environment else None,
-    ).remote(factory, dict(arguments))
+    remote: Any = ray.remote
+    actor = (
+        remote(concurrency_groups={"waiting": WAITING})(ControllerActor)
+        .options(
+            name=name,
+            namespace=NAMESPACE,
+            lifetime="detached",
+            get_if_exists=True,
+            max_restarts=-1,
+            max_task_retries=0,
+            max_concurrency=threads,
+            num_cpus=cpus,
+            runtime_env={"env_vars": dict(environment)} if environment else None,
+        )
+        .remote(factory, dict(arguments))
+    )
     if wait:
         try:
             ray.get(actor.__ray_ready__.remote())

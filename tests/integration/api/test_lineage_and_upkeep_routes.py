@@ -125,6 +125,7 @@ def test_the_server_says_what_it_is(server: Served) -> None:
 def test_metrics_tell_of_requests_and_runs_of_ones_own_projects(server: Served, mika: httpx.Client) -> None:
     server.workspace.create_project("other")
     server.workspace.acting(user="mika", project="other").push(__file__)
+    server.workspace.push(__file__)
     with server.client("rui") as rui:
         rui.base_url = httpx.URL(server.url)
         own = rui.get("/metrics").text
