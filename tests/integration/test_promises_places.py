@@ -20,7 +20,10 @@ PHOTOS = {"a.txt": b"alpha", "b/写真.bin": bytes(range(256)) * 40, "big.bin": 
 MODEL = {"model.onnx": b"weights" * 1000}
 
 
-@pytest.fixture(params=["folder", "memory", "moto", "rclone"])
+EVERYWHERE = ["folder", "memory", "moto", "rclone"]
+
+
+@pytest.fixture(params=[*EVERYWHERE[:-1], pytest.param("rclone", marks=pytest.mark.soak)])
 def place(request: pytest.FixtureRequest, make_lab: Callable[..., Lab]) -> Iterator[Lab]:
     name = uuid.uuid4().hex
     if request.param == "folder":
@@ -51,6 +54,7 @@ def forget_machine(lab: Lab) -> Opened:
     return lab.open()
 
 
+@pytest.mark.parametrize("place", EVERYWHERE, indirect=True)
 def test_p9_the_same_story_has_the_same_ending_wherever_it_is_kept(place: Lab, tmp_path: Path) -> None:
     opened = place.open()
     ws = opened.ws
@@ -80,6 +84,7 @@ def test_p9_the_same_story_has_the_same_ending_wherever_it_is_kept(place: Lab, t
     check(place.opened[-1], deep=True)
 
 
+@pytest.mark.parametrize("place", EVERYWHERE, indirect=True)
 def test_p1_p2_on_a_machine_that_has_nothing_but_the_store_everything_acknowledged_is_there(
     place: Lab, tmp_path: Path
 ) -> None:

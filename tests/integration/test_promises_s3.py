@@ -52,7 +52,8 @@ def content(folder: Path) -> dict[str, bytes]:
 
 EITHER = [
     *(pytest.param("moto", fault, id=f"moto-{name}") for name, fault in FAULTS.items()),
-    *(pytest.param("rclone", FAULTS[name], id=f"rclone-{name}") for name in ("503", "lost answer")),
+    pytest.param("rclone", FAULTS["lost answer"], id="rclone-lost answer"),
+    pytest.param("rclone", FAULTS["503"], id="rclone-503", marks=pytest.mark.soak),
 ]
 
 
@@ -80,7 +81,9 @@ def test_p4_what_passes_after_faults_at_every_stage_happens_once(
 
 
 @pytest.mark.parametrize(
-    ("s3", "stage"), [*(("moto", stage) for stage in STAGES), ("rclone", "journal/")], indirect=["s3"]
+    ("s3", "stage"),
+    [*(("moto", stage) for stage in STAGES), pytest.param("rclone", "journal/", marks=pytest.mark.soak)],
+    indirect=["s3"],
 )
 def test_p5_storage_that_stays_away_during_a_push_gives_a_clear_error_and_nothing_half_there(
     s3_lab: Lab, proxy: FaultProxy, stage: str

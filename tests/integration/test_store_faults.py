@@ -104,7 +104,7 @@ def store(open_store: Callable[[float], Store]) -> Store:
 
 @pytest.mark.parametrize(
     "fault",
-    [status(500), status(503), no_connection, lost_answer, cut],
+    [pytest.param(status(500), marks=pytest.mark.soak), status(503), no_connection, lost_answer, cut],
     ids=["500", "503", "no connection", "lost answer", "cut"],
 )
 def test_every_operation_survives_faults_that_pass(proxy: FaultProxy, store: Store, fault: Fault) -> None:
