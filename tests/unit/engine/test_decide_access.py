@@ -168,3 +168,18 @@ def test_a_token_is_as_it_was_asked_for() -> None:
         "lab",
         "viewer",
     )
+
+
+def test_a_token_of_an_endpoint_is_for_one_of_its_project_and_has_no_role() -> None:
+    facts = known()
+    facts.access.endpoints.add(("lab", "digits"))
+
+    (event,) = decided(token(project="lab", endpoint="digits"), facts)
+
+    assert isinstance(event, TokenIssued)
+    assert (event.project, event.role, event.endpoint) == ("lab", "", "digits")
+    for project, endpoint in (("default", "digits"), ("lab", "letters"), ("", "digits")):
+        with pytest.raises(UnknownId, match=f"there is no endpoint '{endpoint}'"):
+            decided(token(project=project, endpoint=endpoint), facts)
+    with pytest.raises(InvalidInput, match="has no role"):
+        decided(token(project="lab", endpoint="digits", role="viewer"), facts)
