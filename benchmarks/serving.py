@@ -153,7 +153,7 @@ def _rollouts(ws: raykqi.RemoteWorkspace, served: Served, folder: Path, *, count
 
 
 def _from_zero(ws: raykqi.RemoteWorkspace, served: Served, model: Path, *, count: int) -> list[float]:
-    ws.deploy("sleepy", data=ws.push(model.parent).id, cpu=0, replicas=(0, 1), idle=1.0)
+    ws.deploy("sleepy", data=ws.push(model.parent).id, cpu=0, scale=raykqi.Scale(least=0, most=1, idle=1.0))
     ws.wait_endpoint("sleepy", LONGEST)
     took = []
     for _ in range(count):
