@@ -1,4 +1,5 @@
-"""A temporary folder that goes with the process that holds it: where that was killed, the next one removes it.
+"""A temporary folder that goes with the process that holds it: where that was killed, the next one removes it,
+and ends the proxies that were left in it.
 
 A lock on a file in it, which the kernel releases, says that somebody holds it.
 """
@@ -14,6 +15,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from raykqi.cluster.proxies import end_proxies
 
 __all__ = ["held_folder"]
 
@@ -44,6 +47,7 @@ def _remove_abandoned(parent: Path, young: float) -> None:
             found = folder.lstat()
             is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
             if is_ours and time.time() - found.st_mtime >= young and _is_free(folder / LOCK):
+                end_proxies(folder)
                 shutil.rmtree(folder, ignore_errors=True)
 
 
