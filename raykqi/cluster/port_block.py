@@ -1,8 +1,8 @@
 """A block of ports for one Ray, that no other Ray of ours on this machine takes while this one lives.
 
-The replicas of Ray Serve share ports (SO_REUSEPORT): two Rays that listen on the same ones would be dealt each
-other's requests. A block is held by its first port, which is bound and never listened on: the kernel sees to it,
-whoever the other's user is, and gives it back when this process ends, however it ends.
+The replicas and proxies of Ray Serve share ports (SO_REUSEPORT): two Rays that listen on the same ones would be
+dealt each other's requests. A block is held by its first port, which is bound and never listened on: the kernel
+sees to it, whoever the other's user is, and gives it back when this process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ __all__ = ["PortBlock", "blocks_outside", "held_ports"]
 
 LOWEST, HIGHEST = 20_000, 65_535  # below, what is known by its port: databases, the workers and clients of Ray
 EACH = 250  # replicas on one machine, those that have just gone included
-SIZE = 2 * EACH + 3
+FIRST_OF_REPLICAS = 5
+SIZE = 2 * EACH + FIRST_OF_REPLICAS
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 USUAL_EPHEMERAL = (32_768, 60_999)
 
@@ -37,8 +38,13 @@ class PortBlock:
         return self.first + 2
 
     @property
+    def fallback(self) -> tuple[int, int]:
+        """HTTP and gRPC of the proxy that is asked for what has no replica at the moment."""
+        return self.first + 3, self.first + 4
+
+    @property
     def http(self) -> range:
-        return range(self.first + 3, self.first + 3 + EACH)
+        return range(self.first + FIRST_OF_REPLICAS, self.first + FIRST_OF_REPLICAS + EACH)
 
     @property
     def grpc(self) -> range:
@@ -54,7 +60,7 @@ def held_ports(among: Sequence[PortBlock] = ()) -> Iterator[PortBlock]:
                 hold.bind(("", block.first))
             except OSError:
                 continue
-            if all(_is_free(port) for port in (block.stats, block.metrics, *block.http, *block.grpc)):
+            if all(_is_free(port) for port in range(block.first + 1, block.first + SIZE)):
                 yield block
                 return
     raise Conflict(
