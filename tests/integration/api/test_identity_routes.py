@@ -64,6 +64,7 @@ def test_a_password_gives_a_token_that_ends_when_one_signs_out(server: Served) -
 
         assert nobody.get("/me", headers=own).json() == {
             "user": "aoi", "is_admin": False, "roles": {"lab": "admin"}, "token": issued["token"]["id"], "run": "",
+            "endpoint": "",
         }  # fmt: skip
         assert nobody.post("/logout", headers=own).status_code == 204
         assert nobody.get("/me", headers=own).status_code == 401

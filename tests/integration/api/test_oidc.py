@@ -132,6 +132,7 @@ def test_a_user_who_is_not_there_is_let_in_where_that_is_wanted(door: Door) -> N
     assert door.sign_in().status_code == 200
     assert door.browser.get("/api/v1/me").json() == {
         "user": "taro", "is_admin": False, "roles": {}, "token": door.server.workspace.tokens("taro")[0].id, "run": "",
+        "endpoint": "",
     }  # fmt: skip
     assert door.server.workspace.user("taro").title == "山田 太郎"
 
