@@ -27,7 +27,7 @@ from raykqi.domain.ids import Clock
 from raykqi.domain.rollout import Counts, JobOrder, Report, Wanted, WantedRevision
 from raykqi.engine.endpoint_commands import HoldEndpoint, MoveRevision
 from raykqi.engine.rollout import BY, Measured, kept_ready, next_steps, shares, since
-from raykqi.errors import RaykqiError
+from raykqi.errors import RaykqiError, ServerUnavailable
 
 __all__ = ["Rollouts"]
 
@@ -92,7 +92,10 @@ class Rollouts:
             self._changed.notify_all()
 
     def follow(self, words: bytes) -> bytes:
-        """What a replica shall serve: at once if it knows something older, else as soon as there is something new."""
+        """What a replica shall serve: at once if it knows something older, else as soon as there is something new.
+
+        Raises ServerUnavailable while it is not known what there is, which must not look as if there were nothing.
+        """
         report = msgspec.msgpack.decode(words, type=Report)
         with self._changed:
             until = time.monotonic() + (POLL if report.endpoint in self._wanted or not self._is_read else UNKNOWN)
@@ -106,6 +109,8 @@ class Rollouts:
                 if self._is_over or not self._changed.wait(until - time.monotonic()):
                     break
             self._followers.answered(report)
+            if not self._is_read:
+                raise ServerUnavailable("it is not known yet what endpoints there are", hint="Try again in a moment.")
             return msgspec.msgpack.encode(self._as_it_is(report))
 
     def replicas(self, endpoint: str) -> list[Report]:

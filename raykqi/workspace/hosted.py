@@ -77,7 +77,7 @@ class Hosted:
     def admit(self, token: str) -> bytes:
         """Who comes with it, as MessagePack. One that is not valid is told by an empty answer."""
         try:
-            return msgspec.msgpack.encode(self._callers.caller(token))
+            return msgspec.msgpack.encode(self._keeper.sound(lambda: self._callers.caller(token)))
         except Unauthenticated:
             return b""
 

@@ -278,6 +278,18 @@ def test_a_later_controller_goes_on_where_the_first_one_was(ws: Workspace, stage
     controller.on_commit = None
 
 
+def test_a_controller_that_has_not_read_what_there_is_says_so(ws: Workspace, stage: Stage, tmp_path: Path) -> None:
+    """An answer would make replicas end the models that they have."""
+    controller = ws._controller
+    assert isinstance(controller, Controller)
+    endpoint = ws.deploy("digits", data=push(ws, tmp_path))
+    made = Rollouts(controller, Gauging(ws._keeper, ws._store, ws._settings), stage, clock=SystemClock())
+    made.close()  # before it has begun
+
+    with pytest.raises(ServerUnavailable, match="not known yet"):
+        made.follow(msgspec.msgpack.encode(Report(endpoint.id, "r1", 7)))
+
+
 def test_an_endpoint_that_sleeps_is_woken_for_a_new_model_and_for_jobs(
     ws: Workspace, rollouts: Rollouts, stage: Stage, tmp_path: Path
 ) -> None:
