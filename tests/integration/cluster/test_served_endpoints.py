@@ -23,6 +23,16 @@ from tests import models
 from tests.integration.cluster.served_api import ServedApi, serve_api
 
 SOON = 60.0
+LOOKING = """
+name: look
+command: cat {inputs.in}/*.jsonl > {outputs.out}/seen
+inputs:
+- path: /in
+  tags: [for:review]
+outputs:
+- path: /out
+  tags: [type:seen]
+"""
 ROW = [[0.5, -1.0, 2.0, 0.25]]
 
 
@@ -108,8 +118,7 @@ def test_every_answer_says_which_model_gave_it(api: ServedApi, digits: str, mode
 def test_sampled_requests_become_data_that_start_a_plan(
     api: ServedApi, ws: RemoteWorkspace, model: raykqi.Data
 ) -> None:
-    ws.apply("name: look\ncommand: cat {inputs.in}/*.jsonl > {outputs.out}/seen\ninputs: [{path: /in, tags: [for:review]}]\n"
-             "outputs: [{path: /out, tags: ['type:seen']}]\n")  # fmt: skip
+    ws.apply(LOOKING)
     sampling = Sampling(share=1.0, rows=3, seconds=600, tags=(Tag("for", "review"),), leave_out=("name",))
     ws.deploy("sampled", data=model, cpu=0, sampling=sampling)
     ws.wait_endpoint("sampled", timeout=SOON)
