@@ -151,11 +151,7 @@ class EndpointRoutes:
         headers = [(key, value) for key, value in scope["headers"] if key.decode("latin-1") not in NOT_PASSED]
         headers.append((b"x-request-id", note.request_id.encode()))
         has_body = any(key in (b"content-length", b"transfer-encoding") for key, _ in scope["headers"])
-        client = self._client = self._client or httpx.AsyncClient(
-            timeout=httpx.Timeout(CONNECTING, read=None, write=None, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-            trust_env=False,
-        )
+        client = self._client = self._client or _plain_client()
         request = client.build_request(
             scope["method"], url, headers=headers, content=_body(receive) if has_body else None
         )
@@ -205,6 +201,17 @@ class _Told:
             is_head = scope["method"] == "HEAD"
             own: Headers = []
             await send_problem(send, error, own, path=scope["path"], request_id=note.request_id, is_head=is_head)
+
+
+def _plain_client() -> httpx.AsyncClient:
+    """Adds no headers of its own: who did not say that they unpack answers must get none that are packed."""
+    client = httpx.AsyncClient(
+        timeout=httpx.Timeout(CONNECTING, read=None, write=None, pool=None),
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+        trust_env=False,
+    )
+    client.headers.clear()
+    return client
 
 
 def _may_know(caller: Caller, endpoint: Endpoint) -> bool:

@@ -130,6 +130,26 @@ def test_models_are_asked_at_the_root_of_the_server_as_at_their_endpoint(digits:
         assert raw.headers["x-request-id"] == "r-7"
 
 
+def test_what_is_passed_on_says_no_more_than_the_asker_did(workspace: Workspace) -> None:
+    """An answer must not be packed for who did not say that they unpack it."""
+    api = create_app(workspace, ApiOptions())
+    seen: dict[str, str] = {}
+
+    async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/endpoints/"):
+            seen.update({key.decode(): value.decode() for key, value in scope["headers"]})
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"{}"})
+        else:
+            await api(scope, receive, send)
+
+    with listening(proxy) as url, httpx.Client(trust_env=False) as client:
+        del client.headers["accept-encoding"], client.headers["user-agent"]
+        assert client.post(f"{url}/v2/models/digits/infer", content=b"{}").status_code == 200
+
+    assert seen.keys() - {"host", "connection"} == {"accept", "content-length", "x-request-id"}
+
+
 async def passed(digits: Fronted, scope: Scope, receive: Receive, send: Send) -> None:
     """To the front in its own loop, as a proxy does."""
     body = b""
