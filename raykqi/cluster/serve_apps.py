@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from raykqi import __version__
 from raykqi.controller.applications import Shape, State
 from raykqi.errors import ServerUnavailable
 
-__all__ = ["PATH", "ServeApps", "application_name"]
+__all__ = ["PATH", "ServeApps", "application_name", "is_foreign", "what_to_do"]
 
 log = logging.getLogger(__name__)
 
@@ -34,21 +35,26 @@ SPARE = 64  # requests beside those that models are asked: health, metadata, ref
 CLOSING = 30.0  # seconds for requests under way when a replica goes
 GONE = ("DELETING", "NOT_STARTED")
 FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
+_FREE = re.compile(r",? total resources available: \{[^}]*\}")
 
 
 class ServeApps:
-    """`arguments` are given to every replica, beside what is its endpoint's own."""
+    """`arguments` are given to every replica, beside what is its endpoint's own.
+
+    A cluster may serve several workspaces: the name of the deployment says whose an application is.
+    """
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         self._arguments = dict(arguments)
         self._shown: dict[str, Shape] = {}
+        self._own = f"Endpoint-{blake3(str(arguments['controller']).encode()).hexdigest()[:8]}"
 
     def show(self, shapes: Sequence[Shape]) -> None:
         try:
-            there = self._there()
+            there = {name: set(found.deployments) for name, found in self._there().items()}
             wanted = {shape.name: shape for shape in shapes}
-            _delete([name for name in there if name not in wanted])
-            changed = [shape for name, shape in wanted.items() if name not in there or self._shown.get(name) != shape]
+            gone, changed = what_to_do(there, wanted, self._shown, self._own)
+            _delete(gone)
             if changed:
                 serve.run_many(
                     [self._target(shape) for shape in changed],
@@ -61,26 +67,27 @@ class ServeApps:
 
     def states(self) -> Mapping[str, State]:
         try:
-            applications = serve.status().applications
+            found = _applications()
         except (RayError, RayServeException, ConnectionError) as error:
             raise ServerUnavailable(f"Ray Serve does not answer: {type(error).__name__}") from error
         return {
-            name.removeprefix(PREFIX): _state(found)
-            for name, found in applications.items()
-            if name.startswith(PREFIX) and found.status not in GONE
+            name: State(0, "an endpoint of another workspace has this name on this cluster")
+            if is_foreign(set(each.deployments), self._own)
+            else _state(each)
+            for name, each in found.items()
         }
 
     def close(self) -> None:
         """The applications go on without a controller."""
 
-    def _there(self) -> set[str]:
+    def _there(self) -> dict[str, Any]:
         if _get_global_client(raise_if_no_controller_running=False) is None:
             self._shown = {}
             raise ServerUnavailable("Ray Serve is not up yet", hint="It is asked again.")
-        return set(self.states())
+        return _applications()
 
     def _target(self, shape: Shape) -> RunTarget:
-        deployment: Any = importlib.import_module(DEPLOYMENT).Endpoint.options(**_options(shape))
+        deployment: Any = importlib.import_module(DEPLOYMENT).Endpoint.options(name=self._own, **_options(shape))
         # What makes Serve take new replicas; anything else is changed in those that are there.
         fixed = msgspec.json.encode((__version__, shape.endpoint, shape.name, shape.resources, self._arguments))
         deployment._version = blake3(fixed).hexdigest()[:16]
@@ -94,6 +101,33 @@ class ServeApps:
 
 def application_name(endpoint: str) -> str:
     return f"{PREFIX}{endpoint}"
+
+
+def is_foreign(deployments: Collection[str], own: str) -> bool:
+    """Whether an application with these deployments is another workspace's; one without any is nobody's yet."""
+    return bool(deployments) and own not in deployments
+
+
+def what_to_do(
+    there: Mapping[str, Collection[str]], wanted: Mapping[str, Shape], shown: Mapping[str, Shape], own: str
+) -> tuple[list[str], list[Shape]]:
+    """The endpoints whose applications go, and those that are made or changed. `there` has their deployments."""
+    gone = [name for name, deployments in there.items() if name not in wanted and own in deployments]
+    changed = [
+        shape
+        for name, shape in wanted.items()
+        if not is_foreign(there.get(name, ()), own) and (name not in there or shown.get(name) != shape)
+    ]
+    return gone, changed
+
+
+def _applications() -> dict[str, Any]:
+    """By the names of endpoints, of all workspaces."""
+    return {
+        name.removeprefix(PREFIX): found
+        for name, found in serve.status().applications.items()
+        if name.startswith(PREFIX) and found.status not in GONE
+    }
 
 
 def _options(shape: Shape) -> dict[str, Any]:
@@ -141,7 +175,8 @@ def _state(application: Any) -> State:
 
 
 def _short(message: str) -> str:
-    """Serve tells whole tracebacks; their last line says what it was."""
+    """Serve tells whole tracebacks; their last line says what it was. What is free changes all the time: no news."""
+    message = _FREE.sub("", message)
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     return (lines[0] if len(lines) < 2 else f"{lines[0]} {lines[-1]}")[:500]
 
