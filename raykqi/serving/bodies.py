@@ -72,7 +72,7 @@ def arrays_of(upload: Upload, limit: int) -> Any:
             return loaded
         with loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (ValueError, OSError, EOFError, KeyError, BadZipFile, NotImplementedError) as error:
+    except (ValueError, OSError, EOFError, KeyError, BadZipFile, NotImplementedError, MemoryError) as error:
         raise InvalidInput(f"the arrays cannot be read: {error}") from None
 
 

@@ -140,12 +140,15 @@ class Jobs:
         return Found(job, headers, files.get(RESULT, b""))
 
     async def _do(self, order: JobOrder) -> None:
+        said = ""
         async with self._turn:
             while True:
                 try:
                     await self._try(order)
                 except (ServerError, StorageError) as error:
-                    self._say(f"job {order.job} is tried again: {why(error)}")
+                    if (reason := why(error)) != said:  # it may be tried for days
+                        self._say(f"job {order.job} is tried again: {reason}")
+                    said = reason
                 except RaykqiError as error:
                     self._say(f"job {order.job} could not be ended: {why(error)}")
                     return  # it was ended before, or is no more

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
+import zlib
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -173,7 +174,7 @@ class Samples:
             )
 
         try:
-            lines = await asyncio.to_thread(_lines, file.samples, frozenset(sampling.leave_out))
+            lines = await asyncio.to_thread(_lines, file.samples, frozenset(sampling.leave_out), sampling.body)
             await self._recorder.record({FILE: lines}, record, patience=PATIENCE)
         except Exception as error:
             self._drop(file, why(error))
@@ -195,13 +196,14 @@ def _kept(body: Body, headers: Mapping[str, str], most: int) -> tuple[Body | Non
     )
 
 
-def _lines(samples: list[Sample], leave_out: frozenset[str]) -> bytes:
-    return b"".join(line_of(sample, leave_out) for sample in samples)
+def _lines(samples: list[Sample], leave_out: frozenset[str], most: int) -> bytes:
+    return b"".join(line_of(sample, leave_out, most) for sample in samples)
 
 
-def line_of(sample: Sample, leave_out: frozenset[str]) -> bytes:
-    """`time revision data latency status request response`; of a body that was too large, or is not JSON although
-    fields shall be left out, nothing. What is no JSON and no text is `{"base64": "…", "type": "…"}`.
+def line_of(sample: Sample, leave_out: frozenset[str], most: int = MOST_BYTES) -> bytes:
+    """`time revision data latency status request response`; of a body that was too large, also when it was unpacked,
+    or is not JSON although fields shall be left out, nothing. What is no JSON and no text is
+    `{"base64": "…", "type": "…"}`.
     """
     at = datetime.fromtimestamp(sample.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     asked = sample.request, sample.request_type, sample.request_packed, sample.request_head
@@ -212,18 +214,18 @@ def line_of(sample: Sample, leave_out: frozenset[str]) -> bytes:
         "data": sample.data,
         "latency": round(sample.seconds * 1e3, 3),
         "status": sample.status,
-        "request": _shown(*asked, leave_out),
-        "response": _shown(*answered, leave_out),
+        "request": _shown(*asked, leave_out, most),
+        "response": _shown(*answered, leave_out, most),
     }
     return msgspec.json.encode(line) + b"\n"
 
 
-def _shown(body: Body | None, kind: str, is_packed: bool, head: int, leave_out: frozenset[str]) -> Any:
+def _shown(body: Body | None, kind: str, is_packed: bool, head: int, leave_out: frozenset[str], most: int) -> Any:
     if body is None:
         return None
     plain = bytes(body)
     if is_packed:
-        unpacked = _unpacked(plain)
+        unpacked = _unpacked(plain, most)
         if unpacked is None:
             return None
         plain = unpacked
@@ -253,11 +255,11 @@ def _coded(body: bytes, kind: str) -> dict[str, str]:
     return {"base64": b64encode(body).decode(), "type": kind}
 
 
-def _unpacked(body: bytes, most: int = MOST_BYTES) -> bytes | None:
+def _unpacked(body: bytes, most: int) -> bytes | None:
     try:
         with gzip.open(BytesIO(body)) as file:
             plain = file.read(most + 1)
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return None
     return plain if len(plain) <= most else None
 

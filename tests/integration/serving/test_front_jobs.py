@@ -89,17 +89,26 @@ def test_a_job_that_the_model_cannot_do_fails_with_its_words(deployed: Fronted) 
     assert "this text is bad" in answer.json()["error"]
 
 
-def test_jobs_wait_while_nothing_is_ready(deployed: Fronted) -> None:
+def test_jobs_wait_while_nothing_is_ready(deployed: Fronted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve_api.inference.jobs.AGAIN", 0.01)
     id_ = leave(deployed, "one").json()["id"]
     wanted = deployed.controller.wanted.revisions
     deployed.controller.change(revisions=(), reason="paused")
     eventually(lambda: deployed.client.get("/health").status_code == 503)
     order(deployed, id_)
-    eventually(lambda: any("tried again" in line for line in deployed.replica.lines.newest))
+    eventually(lambda: tries(deployed))
+    for _ in range(5):
+        deployed.client.get("/health")
 
     deployed.controller.change(revisions=wanted, reason="")
 
     eventually(lambda: deployed.job(id_).status == "done")
+    assert all("revision 1 is loading" in line for line in tries(deployed)[1:])  # nothing is said again and again
+    assert len(tries(deployed)) <= 3
+
+
+def tries(front: Fronted) -> list[str]:
+    return [line for line in front.replica.lines.newest if "tried again" in line]
 
 
 def test_what_is_no_job_is_refused(deployed: Fronted) -> None:

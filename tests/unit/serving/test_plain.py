@@ -20,6 +20,12 @@ from tests.unit.serving.answering import answered, ask, told
 
 MODEL = {"name": "digits", "revision": 3, "data": "d1"}
 ROW = [1.0, 2.0, 3.0, 4.0]
+# Eight bytes that say that they are 10^17 numbers.
+HUGE = (
+    b"\x93NUMPY\x01\x00\x76\x00"
+    + (b"{'descr': '<f8', 'fortran_order': False, 'shape': (%d,)}" % 10**17).ljust(118)
+    + bytes(8)
+)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +146,7 @@ def test_an_image_is_taken_by_a_model_of_images(tmp_path: Path) -> None:
         (form(("a", "b/c", b""), ("d", "e/f", b""))[0], "multipart/form-data; boundary=b", 400, "holds 2 files"),
         (b"\x93NUMPY", "application/x-npy", 400, "the arrays cannot be read"),
         (b"PK\x03\x04junk", "application/x-npz", 400, "the arrays cannot be read"),
+        (HUGE, "application/x-npy", 400, "the arrays cannot be read"),
     ],
 )
 def test_what_no_model_could_take_is_refused(

@@ -76,3 +76,18 @@ def test_of_binary_tensors_the_head_is_shown_when_fields_shall_be_left_out() -> 
 
     assert shown(head + b"\x00\x01", head=len(head), leave_out=SECRET) == {"id": "1"}
     assert shown(head + b"\x00\x01", head=len(head)).keys() == {"base64", "type"}
+
+
+def test_a_packed_body_counts_by_what_it_unpacks_to() -> None:
+    packed = gzip.compress(b'"' + b"a" * 5_000 + b'"')
+    sample = Sample(0.0, 2, "d", 0.0125, 200, packed, "application/json", True, 0, b"{}", "", False, 0)
+
+    assert json.loads(line_of(sample, frozenset(), 5_002))["request"] == "a" * 5_000
+    assert json.loads(line_of(sample, frozenset(), 5_001))["request"] is None
+
+
+def test_a_packed_body_that_is_damaged_is_left_out() -> None:
+    damaged = bytearray(gzip.compress(bytes(range(256)) * 20))
+    damaged[20] ^= 0xFF
+
+    assert shown(bytes(damaged), packed=True) is None
