@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from raykqi import errors
 from raykqi.errors import RaykqiError
+from raykqi.version import VERSION
 
 if TYPE_CHECKING:
     from raykqi.client import RemoteWorkspace
@@ -51,7 +52,7 @@ __all__ = ["Batching", "Binding", "Canary", "Data", "DataQuery", "Endpoint", "En
 __all__ += ["Lineage", "Loading", "Page", "RaykqiError", "RemoteWorkspace", "RequestLimits", "Revision", "Sampling"]
 __all__ += ["Scale", "ServingResources", "Tag", "Workspace"]
 __all__ += ["__version__", "connect", "draw", "errors", "init", "open", "plan", "read_plan"]
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _LATER = {
     "Batching": "raykqi.domain.endpoint",

@@ -20,9 +20,9 @@ from ray.serve.api import RunTarget
 from ray.serve.context import _get_global_client
 from ray.serve.exceptions import RayServeException
 
-from raykqi import __version__
 from raykqi.controller.applications import Shape, State
 from raykqi.errors import ServerUnavailable
+from raykqi.version import VERSION
 
 __all__ = ["PATH", "ServeApps", "application_name", "is_foreign", "what_to_do"]
 
@@ -89,7 +89,7 @@ class ServeApps:
     def _target(self, shape: Shape) -> RunTarget:
         deployment: Any = importlib.import_module(DEPLOYMENT).Endpoint.options(name=self._own, **_options(shape))
         # What makes Serve take new replicas; anything else is changed in those that are there.
-        fixed = msgspec.json.encode((__version__, shape.endpoint, shape.name, shape.resources, self._arguments))
+        fixed = msgspec.json.encode((VERSION, shape.endpoint, shape.name, shape.resources, self._arguments))
         deployment._version = blake3(fixed).hexdigest()[:16]
         own = {"endpoint": shape.endpoint, "name": shape.name, "project": shape.project}
         return RunTarget(

@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from raykqi import __version__
 from raykqi.errors import InvalidInput, ModelError, WrongInputs
 from raykqi.serving.checking import check, check_names
 from raykqi.serving.datatypes import datatype_of
@@ -23,6 +22,7 @@ from raykqi.serving.predictor import About, Datatype, Tensors, TensorSpec
 from raykqi.serving.rendering import as_json
 from raykqi.serving.v2_binary import BinaryTail, raw_output
 from raykqi.serving.v2_json import data_output, tensor_of_data
+from raykqi.version import VERSION
 
 __all__ = ["HEADER_LENGTH", "model_metadata", "read", "server_metadata"]
 
@@ -54,7 +54,7 @@ _decode = msgspec.json.Decoder(InferRequest).decode
 
 
 def server_metadata() -> dict[str, Any]:
-    return {"name": "raykqi", "version": __version__, "extensions": ["binary_tensor_data", "classification"]}
+    return {"name": "raykqi", "version": VERSION, "extensions": ["binary_tensor_data", "classification"]}
 
 
 def model_metadata(about: About, name: str, versions: list[str]) -> dict[str, Any]:
