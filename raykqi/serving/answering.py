@@ -13,6 +13,7 @@ import numpy as np
 
 from raykqi.errors import ModelError, ModelFailed, RaykqiError
 from raykqi.serving import plain, v2
+from raykqi.serving.describing import zeros
 from raykqi.serving.encodings import packed, unpacked
 from raykqi.serving.frames import Answered, Body, Kind
 from raykqi.serving.model import Model
@@ -54,12 +55,18 @@ class Answering:
     def warm_up(self) -> None:
         """The model answers its sample. One that the card states must be answered; one made up need not be."""
         if not self.about.sample:
+            self._run_with_zeros()
             return
         prepared = self.prepare("test", {}, b"")
         (answer,) = [prepared] if isinstance(prepared, Answered) else self.run([prepared])
         if isinstance(answer, Answered) and answer.status >= 400 and self.about.card.sample is not None:
             told = detail_of(answer)
             raise ModelFailed(f"the model does not answer the sample of its card: {told}")
+
+    def _run_with_zeros(self) -> None:
+        """Past what a user wrote before the model, of which nobody knows what it takes."""
+        if self.about.is_tensor and all(spec.shape for spec in self.about.inputs):
+            _tried(cast(TensorPredictor, self._predictor).run, zeros(self.about))
 
     def prepare(self, kind: Kind, headers: dict[str, str], body: Body) -> Prepared | Answered:
         """The answer itself when there is nothing to run, as the request is wrong."""

@@ -19,6 +19,7 @@ from raykqi.serving.frames import (
     CHUNK,
     END,
     KINDS,
+    RAN,
     TAKEN,
     Answered,
     Asked,
@@ -97,6 +98,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._idle = asyncio.Event()
         self.heard_at = time.monotonic()
+        self.batches = 0  # that the model ran
 
     @property
     def waiting(self) -> int:
@@ -115,6 +117,8 @@ class Connection(asyncio.BufferedProtocol):
                 self._answer(each)
             elif each.what in (CHUNK, END):
                 self._piece(each)
+            elif each.what == RAN:
+                self.batches += 1
             else:
                 self._heard(each)
         self._idle.set()

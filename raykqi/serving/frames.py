@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-__all__ = ["ABOUT", "ANSWER", "ASK", "CANCEL", "CHUNK", "END", "FAILED", "KINDS", "START", "TAKEN", "WINDOW"]
+__all__ = ["ABOUT", "ANSWER", "ASK", "CANCEL", "CHUNK", "END", "FAILED", "KINDS", "RAN", "START", "TAKEN", "WINDOW"]
 __all__ += ["Answered", "Asked", "Body", "Frame", "Inbox", "Kind", "asking", "frame", "read_asking", "read_headers"]
 
 Kind = Literal["infer", "predict", "label", "test", "stream", "metadata"]
@@ -20,8 +20,8 @@ Body = bytes | bytearray | memoryview
 
 # To the process: how to start, a request, that nobody waits for it any more, that so much of a stream was taken.
 START, ASK, CANCEL, TAKEN = 1, 2, 3, 4
-# From it: the model is loaded, or why not; an answer; a piece of a streamed answer and its end.
-ABOUT, FAILED, ANSWER, CHUNK, END = 11, 12, 13, 14, 15
+# From it: the model is loaded, or why not; an answer; a piece of a streamed answer and its end; that a batch was run.
+ABOUT, FAILED, ANSWER, CHUNK, END, RAN = 11, 12, 13, 14, 15, 16
 
 WINDOW = 1 << 20  # bytes of a stream that may be under way before some were taken
 HEAD = struct.Struct("<BxHIIQ")  # what, number (kind, status), id of the request, lengths of meta and body

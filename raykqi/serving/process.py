@@ -79,6 +79,11 @@ class ModelProcess:
         return self._connection.waiting
 
     @property
+    def batches(self) -> int:
+        """How often the model ran; requests that were answered together count once."""
+        return self._connection.batches
+
+    @property
     def is_gone(self) -> bool:
         return self._over.done()
 

@@ -26,6 +26,7 @@ from raykqi.serving.frames import (
     CHUNK,
     END,
     KINDS,
+    RAN,
     TAKEN,
     WINDOW,
     Answered,
@@ -169,6 +170,7 @@ class Running:
         answers = self._answering.run(prepared)
         if not prepared[0].streams:
             self._batcher.learn(sum(each.rows for each in prepared), time.perf_counter() - begun)
+            out += frame(RAN, len(prepared))
         for each, answer in zip(chosen, answers, strict=True):
             if isinstance(answer, Chunks):
                 self._streams[each.id] = Streaming(each.id, answer)

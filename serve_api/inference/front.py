@@ -5,6 +5,7 @@ Here is decided who may ask, how much, and which revision; what a request says i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from functools import partial
@@ -202,8 +203,12 @@ class Front:
                 headers = self._headers(request, held, Answered(streamed.status, dict(streamed.headers), b""))
                 await send_stream(streamed, headers, request.receive, request.send)
                 status = streamed.status
+            except asyncio.CancelledError:
+                status = 0  # who asked has gone, which says nothing of the model
+                raise
             finally:
-                held.counter.add(status, time.monotonic() - began)
+                if status:
+                    held.counter.add(status, time.monotonic() - began)
                 held.answered()
         finally:
             replica.asking -= 1

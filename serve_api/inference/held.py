@@ -98,7 +98,7 @@ class Held:
         return self.state != "failed" and not self.is_over
 
     def reported(self) -> ReportedRevision:
-        batches = getattr(self.model, "batches", 0)
+        batches = self.model.batches if self.model else 0
         return ReportedRevision(self.number, self.state, self.reason, self.counter.counts(batches))
 
     async def until_ready(self, within: float) -> bool:
@@ -241,7 +241,7 @@ class Held:
         self._around.say(f"[{self.number}] {line}")
 
     def _keep_count(self, model: Model) -> None:
-        self.counter.batches += getattr(model, "batches", 0)
+        self.counter.batches += model.batches
 
 
 def _said(error: BaseException) -> str:

@@ -167,7 +167,7 @@ class Replica:
             raise
         if answered.status != 504:
             held.heard = time.monotonic()
-        elif held.heard < began:  # nobody else got an answer either
+        elif held.heard < began and timeout >= self.spec.limits.timeout:  # and nobody else got an answer
             held.kill(model)
         return answered
 

@@ -172,6 +172,7 @@ def test_answers_are_counted_and_reported(digits: Fronted) -> None:
     assert sum(counts.latencies) == counts.answers
     assert len(counts.latencies) == len(LATENCIES_MS) + 1
     assert counts.seconds > before.seconds
+    assert counts.batches == before.batches + 5
 
 
 def test_a_body_in_pieces_is_taken_together(digits: Fronted) -> None:

@@ -83,6 +83,21 @@ def test_what_takes_too_long_is_given_up_and_the_process_begun_again(sleeper: Ca
     assert front.pid(1) != before
 
 
+def test_who_had_little_time_left_when_the_model_was_ready_does_not_end_its_process(
+    front: Fronted, tmp_path: Path
+) -> None:
+    slow_to_load = SLEEPER + "    def __init__(self):\n        time.sleep(0.8)\n"
+    model = models.custom(tmp_path / "sleeper", body=slow_to_load).parent
+    front.controller.show(front.revision(1, model), spec=spec(limits=RequestLimits(timeout=1.5)))
+    eventually(lambda: front.controller.state(1) == "loading")
+
+    assert ask(front, "1.4").status_code in (503, 504)
+
+    front.until_ready(1)
+    assert ask(front, "0").status_code == 200
+    assert not any("no answer in time" in line for line in front.replica.lines.newest)
+
+
 def test_nothing_to_serve_is_told_with_the_reason(front: Fronted) -> None:
     front.controller.show(reason="paused by mika")
     eventually(lambda: "paused" in ask(front, "0").text)

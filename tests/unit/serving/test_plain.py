@@ -220,6 +220,19 @@ def test_a_model_that_does_not_answer_its_sample_is_not_warm(tmp_path: Path) -> 
         answered(tmp_path).warm_up()
 
 
+def test_a_model_behind_a_hook_runs_once_before_it_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models.mlp(tmp_path)
+    (tmp_path / "hook.py").write_text("def preprocess(request):\n    raise ValueError('there is no request')\n")
+    answering = answered(tmp_path)
+    model: Any = answering._predictor
+    run, shapes = model.run, []
+    monkeypatch.setattr(model, "run", lambda inputs: shapes.append(inputs["x"].shape) or run(inputs))
+
+    answering.warm_up()
+
+    assert shapes == [(1, 4)]
+
+
 def test_a_class_gets_what_the_body_held(uploads: Answering) -> None:
     def outputs(body: Any, kind: str = "application/json") -> Any:
         return told(ask(uploads, "predict", body, {"content-type": kind}))["outputs"]
