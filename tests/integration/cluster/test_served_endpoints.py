@@ -33,6 +33,7 @@ outputs:
 - path: /out
   tags: [type:seen]
 """
+TELLING = "import os\nclass Predictor:\n    def predict(self, inputs):\n        return dict(os.environ)\n"
 ROW = [[0.5, -1.0, 2.0, 0.25]]
 
 
@@ -43,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def api(folder: Path) -> Iterator[ServedApi]:
-    with serve_api(folder / "workspace", folder) as served:
+    with serve_api(folder / "workspace", folder, "--gpus", "2") as served:  # as Ray believes
         yield served
 
 
@@ -210,6 +211,22 @@ def test_one_that_sleeps_wakes_for_a_request(api: ServedApi, ws: RemoteWorkspace
     assert ask(api, "sleepy").status_code == 200
 
     ws.remove_endpoint("sleepy")
+
+
+@pytest.mark.parametrize(("gpu", "seen"), [(0.0, ""), (0.5, "0")])
+def test_a_model_sees_the_gpus_of_its_replica_and_nothing_of_ray(
+    api: ServedApi, ws: RemoteWorkspace, folder: Path, gpu: float, seen: str
+) -> None:
+    models.custom(folder / "telling", body=TELLING)
+    name = f"telling-{bool(gpu)}".lower()
+    ws.deploy(name, data=ws.push(folder / "telling"), cpu=0, gpu=gpu)
+    ws.wait_endpoint(name, timeout=SOON)
+
+    told = ask(api, name, x=1).json()["outputs"]
+
+    assert told["CUDA_VISIBLE_DEVICES"] == seen
+    assert [key for key in told if key.startswith(("RAY_", "RAYKQI_", "AWS_"))] == []
+    ws.remove_endpoint(name)
 
 
 def test_prometheus_is_told_of_revisions(api: ServedApi, digits: str) -> None:
