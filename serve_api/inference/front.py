@@ -176,7 +176,7 @@ class Front:
     async def _health(self, request: Request) -> None:
         ready = self._replica.revisions.ready
         if not ready:
-            raise self._replica.revisions.why_not()
+            raise await self._replica.why_not(request.headers)
         said = {"status": "ready", "endpoint": self._replica.name, "revisions": [held.number for held in ready]}
         headers = [*request.own, *self._endpoint]
         await answers.send_json(request.send, 200, headers, said, is_head=request.is_head)

@@ -15,7 +15,7 @@ import msgspec
 
 from raykqi.domain.endpoint import Binding, EndpointSpec
 from raykqi.domain.rollout import Report, Wanted
-from raykqi.errors import ModelFailed, ModelGone, RaykqiError
+from raykqi.errors import ModelFailed, ModelGone, RaykqiError, ServerUnavailable
 from raykqi.serving.frames import Answered, Asked, Kind
 from raykqi.settings import Settings
 from raykqi.storage.filesystem import Store
@@ -208,6 +208,14 @@ class Replica:
                 if not await held.until_ready(timeout):
                     raise self.revisions.why_not() from error
                 return await held.process().stream(asked, timeout)
+
+    async def why_not(self, headers: Mapping[str, str]) -> ServerUnavailable:
+        """Why nothing can be asked, for those who may ask; others only learn that it is so."""
+        try:
+            await self.access.user(headers)
+        except RaykqiError:
+            return ServerUnavailable(f"the endpoint {self.name} is not ready", hint="Try again in a moment.")
+        return self.revisions.why_not()
 
     # What passes between this and the controller
 

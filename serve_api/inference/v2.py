@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from raykqi import __version__
-from raykqi.errors import NotFound, UnknownId
+from raykqi.errors import NotFound, ServerUnavailable, UnknownId
 from serve_api.inference import answers
 from serve_api.inference.held import Held
 from serve_api.inference.replica import Replica
@@ -81,6 +81,12 @@ class V2:
             raise revisions.why_not()
         return held
 
+    async def _held_for_anybody(self, request: Request, number: int | None) -> Held:
+        try:
+            return self._held(number)
+        except ServerUnavailable:
+            raise await self._replica.why_not(request.headers) from None
+
     async def _plain(self, request: Request, said: object) -> None:
         headers = [*request.own, *self._endpoint]
         await answers.send_json(request.send, 200, headers, said, is_head=request.is_head)
@@ -89,7 +95,7 @@ class V2:
         await self._plain(request, answers.server_metadata(__version__))
 
     async def _ready(self, request: Request) -> None:
-        self._held(None)
+        await self._held_for_anybody(request, None)
         await self._plain(request, {"ready": True})
 
     async def _index(self, request: Request) -> None:
@@ -110,6 +116,6 @@ class V2:
         await answers.send_json(request.send, 200, [*request.own, *held.headers], said, is_head=request.is_head)
 
     async def _model_ready(self, request: Request, number: int | None) -> None:
-        held = self._held(number)
+        held = await self._held_for_anybody(request, number)
         said = {"name": self._replica.name, "ready": True}
         await answers.send_json(request.send, 200, [*request.own, *held.headers], said, is_head=request.is_head)

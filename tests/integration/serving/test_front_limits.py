@@ -109,6 +109,10 @@ def test_nothing_to_serve_is_told_with_the_reason(front: Fronted) -> None:
         assert "serves nothing now: paused by mika" in answer.json()["error"]
     for path in ("/health", "/v2/health/ready", "/v2/models/digits/ready", "/metadata"):
         assert front.client.get(path).status_code == 503
+    for path in ("/health", "/v2/health/ready", "/v2/models/digits/ready"):
+        stranger = httpx.get(front.url + path, trust_env=False)
+        assert stranger.status_code == 503
+        assert stranger.json()["error"] == "the endpoint digits is not ready. Try again in a moment."
     assert front.client.get("/v2/health/live").status_code == 200
 
 
