@@ -34,6 +34,7 @@ def collect(
         raise InvalidInput(f"a grace of {grace_seconds} seconds is not possible", hint="Give 0 or more.")
     controller.refresh()
     expired = expired_uploads(store, datetime.now(UTC), grace_seconds)
+    expired += _logs_of_removed_endpoints(store, keeper, grace_seconds)
     if dry_run:
         live = keeper.sound(lambda: live_trees(keeper.index))
         unneeded, too_young = _unneeded(store, live, grace_seconds)
@@ -55,6 +56,13 @@ def _collection(found: list[ObjectInfo], young: list[ObjectInfo], *, dry_run: bo
         young=len(young),
         young_bytes=sum(item.size for item in young),
     )
+
+
+def _logs_of_removed_endpoints(store: Store, keeper: IndexKeeper, grace_seconds: float) -> list[ObjectInfo]:
+    """Those of runs go with their runs; replicas write on for a moment after their endpoint was removed."""
+    removed = keeper.sound(lambda: keeper.index.rows("SELECT id FROM endpoint WHERE removed IS NOT NULL"))
+    until = time.time() - grace_seconds
+    return [item for (id_,) in removed for item in store.list(f"logs/{id_}/") if item.modified < until]
 
 
 def _unneeded(store: Store, live: set[str], grace_seconds: float) -> tuple[list[ObjectInfo], list[ObjectInfo]]:

@@ -1,13 +1,14 @@
 """The log of a replica: what it and the processes of its models say, kept and carried into the store.
 
 The newest lines are in memory; all go to `logs/<endpoint>/<replica>/<n>.log` a second later. More than that keeps
-while the store is away is dropped, and the log says how much.
+while the store is away is dropped, and the log says how much. What is old goes, also that of replicas that have gone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -24,6 +25,9 @@ LONGEST = 4_000  # characters of a line
 EACH = 1.0  # seconds between chunks
 AGAIN = 5.0  # seconds until a store that refused is tried again
 ENDING = 5.0
+MOST = 20_000  # chunks of one replica that stay
+DAYS = 30.0  # for which any chunk stays
+SWEEP = 1_000  # chunks after which old ones are looked for again
 
 
 class Lines:
@@ -59,6 +63,7 @@ class Lines:
             self._task.cancel()
 
     async def _carry(self) -> None:
+        await self._sweep()
         while not self._is_over.is_set():
             await self._said.wait()
             self._said.clear()
@@ -87,4 +92,20 @@ class Lines:
             self._unsent.extendleft(reversed(taken[max(0, len(taken) - room) :]))
             return False
         self._number += 1
+        with suppress(RaykqiError, OSError):
+            if self._number > MOST:
+                oldest = chunk_key(self._endpoint, self._replica, self._number - MOST - 1)
+                await asyncio.to_thread(self._store.delete, [oldest])
+        if self._number % SWEEP == 0:
+            await self._sweep()
         return True
+
+    async def _sweep(self) -> None:
+        with suppress(RaykqiError, OSError):
+            await asyncio.to_thread(self._delete_old)
+
+    def _delete_old(self) -> None:
+        until = time.time() - DAYS * 86_400
+        old = [each.key for each in self._store.list(f"logs/{self._endpoint}/") if each.modified < until]
+        if old:
+            self._store.delete(old)

@@ -113,6 +113,21 @@ def test_a_deployment_that_is_asked_for_twice_with_one_key_is_done_once(shop: Sh
     assert len(shop.ws.endpoint("digits").revisions[0].history) == 1
 
 
+def test_what_replicas_of_a_removed_endpoint_wrote_is_garbage(shop: Shop) -> None:
+    shop.model(*PROD)
+    kept, gone = (shop.ws.deploy(name, tags=PROD).id for name in ("kept", "gone"))
+    for id_ in (kept, gone):
+        shop.ws._store.put(f"logs/{id_}/r1/00000000.log", b"said\n")
+
+    shop.ws.remove_endpoint("gone")
+
+    log = f"logs/{gone}/r1/00000000.log"
+    assert shop.ws.gc(dry_run=True, grace_seconds=3600).objects == ()
+    assert shop.ws.gc(dry_run=True, grace_seconds=0).objects == (log,)
+    assert shop.ws.gc(grace_seconds=0).objects == (log,)
+    assert [found.key for found in shop.ws._store.list("logs/")] == [f"logs/{kept}/r1/00000000.log"]
+
+
 # What stands in the way
 
 
