@@ -71,7 +71,7 @@ def register(app: typer.Typer) -> None:
     command(app, "show", examples="raykqi serve show digits\nraykqi serve show digits --history")(show)
     command(app, "spec", examples="raykqi serve spec digits > digits.yaml\nraykqi serve deploy -f digits.yaml")(spec)
     command(app, "jobs", examples="raykqi serve jobs digits\nraykqi serve jobs digits -n all --json")(jobs)
-    command(app, "logs", examples="raykqi serve logs digits\nraykqi serve logs digits --follow")(logs)
+    command(app, "logs", examples="raykqi serve logs digits\nraykqi serve logs -f digits")(logs)
 
 
 def list_(session: Session, limit: Limit = "all") -> None:
@@ -147,10 +147,11 @@ def logs(
     session: Session,
     name: EndpointName,
     replica: Annotated[str, typer.Option("--replica", metavar="ID", help="Of this replica alone.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the endpoint is removed.")] = False,
 ) -> None:
     """What its models and replicas have written, those that are gone too."""
     with session.open() as workspace:
-        session.out.bytes(workspace.endpoint_log(name, replica=replica))
+        session.out.bytes(workspace.endpoint_log(name, replica=replica, follow=follow), at_once=follow)
 
 
 def show_endpoint(session: Session, endpoint: Endpoint, url: str, *, history: bool = False) -> None:

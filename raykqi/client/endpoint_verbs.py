@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from raykqi.client.asking import check_limit, paged
+from raykqi.client.logs import follow_log
 from raykqi.client.run_verbs import WAIT_STEP, RunVerbs
 from raykqi.client.transport import Params
 from raykqi.domain.data import Named, id_of
@@ -81,10 +82,16 @@ class EndpointVerbs(RunVerbs):
         """The last words of the replicas that are there; none where nobody serves endpoints."""
         return self._transport.get(self._endpoint_path(name, "replicas"), list[Report])
 
-    def endpoint_log(self, name: str, *, replica: str = "") -> Iterator[bytes]:
-        """What its models and replicas have written, one replica after the other; those that are gone too."""
-        params: Params = [("replica", replica or None)]
-        with self._transport.stream(self._endpoint_path(name, "log"), params=params) as response:
+    def endpoint_log(self, name: str, *, replica: str = "", follow: bool = False) -> Iterator[bytes]:
+        """What its models and replicas have written, one replica after the other; those that are gone too.
+
+        With `follow`, on until the endpoint is removed.
+        """
+        path, params = self._endpoint_path(name, "log"), [("replica", replica or None)]
+        if follow:
+            yield from follow_log(self._transport, path, params)
+            return
+        with self._transport.stream(path, params=params) as response:
             yield from response.iter_bytes()
 
     # Changes

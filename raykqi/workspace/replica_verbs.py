@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from raykqi.domain.rollout import Counts, Report
+from raykqi.errors import UnknownId
 from raykqi.workspace.endpoint_verbs import EndpointVerbs
 
+if TYPE_CHECKING:
+    from raykqi.execution.replica_logs import ReplicaLogs
+
 __all__ = ["EndpointCounts", "ReplicaVerbs"]
+
+FOLLOW = 0.5  # seconds between looks for more of a log
 
 
 class EndpointCounts(msgspec.Struct, frozen=True, array_like=True):
@@ -33,12 +41,28 @@ class ReplicaVerbs(EndpointVerbs):
         answer = self._controller.ask("endpoint_counts")
         return msgspec.msgpack.decode(answer, type=list[EndpointCounts]) if answer else []
 
-    def endpoint_log(self, name: str, *, replica: str = "") -> Iterator[bytes]:
-        """What its models and replicas have written, one replica after the other; those that are gone too."""
-        from raykqi.execution.logs import read_log
+    def endpoint_log(self, name: str, *, replica: str = "", follow: bool = False) -> Iterator[bytes]:
+        """What its models and replicas have written, one replica after the other; those that are gone too.
 
-        found = self.endpoint(name)
-        replicas = sorted({key.key.split("/")[2] for key in self._store.list(f"logs/{found.id}/")})
-        for each in replicas:
-            if not replica or each.startswith(replica):
-                yield from read_log(self._store, found.id, each)
+        With `follow`, on until the endpoint is removed.
+        """
+        logs, pause = self.replica_logs(name, replica), threading.Event()
+        while True:
+            is_over = not follow or not self.has_endpoint(logs.endpoint)
+            yield from logs.more()
+            if is_over:
+                return
+            pause.wait(FOLLOW)
+
+    def replica_logs(self, name: str, replica: str = "", place: str = "") -> ReplicaLogs:
+        """For those who follow many at once, and go on from a `place`."""
+        from raykqi.execution.replica_logs import ReplicaLogs
+
+        return ReplicaLogs(self._store, self.endpoint(name).id, replica, place)
+
+    def has_endpoint(self, id_: str) -> bool:
+        """Whether it was not removed."""
+        try:
+            return self.endpoint(id_).id == id_
+        except UnknownId:
+            return False

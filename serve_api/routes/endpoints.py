@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from starlette.responses import Response, StreamingResponse
 
 from raykqi.domain.endpoint import (
     Batching,
@@ -36,7 +35,6 @@ from serve_api.routing import PROJECT, Routes
 __all__ = ["routes"]
 
 routes = Routes("endpoints", prefix=PROJECT)
-TEXT = "text/plain; charset=utf-8"
 _SPEC = EndpointSpec(Binding(tags=(Tag("type", "model"), Tag("stage", "prod"))), canary=Canary(0.1))
 
 
@@ -88,12 +86,6 @@ class Why(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Removal(msgspec.Struct, frozen=True):
     reason: str = ""
-
-
-class LogWanted(msgspec.Struct, frozen=True):
-    """Of this replica alone, which the beginning of its id names."""
-
-    replica: str = ""
 
 
 class NewEndpointToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -194,13 +186,6 @@ def show_job(asked: Asked, job: str) -> Job:
 def list_replicas(asked: Asked, name: str) -> list[Report]:
     """How its replicas do, in their own words: which revisions are ready, what they answered, how much waits"""
     return asked.workspace.endpoint_replicas(name)
-
-
-@routes.get("/endpoints/{name}/log", needs="viewer", media=(TEXT,))
-def log_of_endpoint(asked: Asked, name: str, query: LogWanted) -> Response:
-    """What its models and replicas have written, one replica after the other; those that are gone too"""
-    asked.workspace.endpoint(name)
-    return StreamingResponse(asked.workspace.endpoint_log(name, replica=query.replica), media_type=TEXT)
 
 
 # Without an Idempotency-Key, as other tokens are made: a second answer could not show its text again.

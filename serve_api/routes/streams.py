@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, TypeVar
@@ -10,6 +11,7 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from raykqi.errors import Forbidden, InvalidInput, RaykqiError, ServerUnavailable
+from raykqi.execution.replica_logs import ReplicaLogs
 from serve_api import sse
 from serve_api.asking import Asked
 from serve_api.news import Listener, follow, message_of
@@ -21,6 +23,7 @@ __all__ = ["routes"]
 routes = Routes("streams", prefix=PROJECT)
 TEXT = "text/plain; charset=utf-8"
 LARGEST = 1 << 62
+LOOK = 1.0  # seconds between looks for more of what replicas wrote
 Item = TypeVar("Item")
 Place = Annotated[int, msgspec.Meta(ge=0, le=LARGEST)]
 
@@ -37,6 +40,12 @@ class LogAsked(msgspec.Struct, frozen=True):
     attempt: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
     offset: Place = 0
     follow: bool = False
+
+
+class ReplicaLogAsked(msgspec.Struct, frozen=True):
+    """Of the replicas alone whose names begin so. `Accept: text/event-stream` goes on until the endpoint is removed."""
+
+    replica: str = ""
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -74,6 +83,21 @@ async def log_of_run(asked: Asked, run: str, query: LogAsked) -> Response:
     if "last-event-id" in asked.headers and attempt and await _is_read(asked, whole, attempt, offset):
         return Response(status_code=204)  # by which browsers know that they need not come again
     return _stream(asked, _log_messages(asked, whole, attempt, offset))
+
+
+@routes.get("/endpoints/{name}/log", needs="viewer", media=(TEXT, sse.MEDIA_TYPE))
+async def log_of_endpoint(asked: Asked, name: str, query: ReplicaLogAsked) -> Response:
+    """What its models and replicas have written, one replica after the other; those that are gone too
+
+    As events: each `log` holds bytes in Base64, and `end` comes when the endpoint is removed. The id of an event says
+    how far each replica was read.
+    """
+    wants_events = sse.MEDIA_TYPE in asked.headers.get("accept", "")
+    place = asked.headers.get("last-event-id", "") if wants_events else ""
+    logs = await asked.in_thread(asked.workspace.replica_logs, name, query.replica, place)
+    if not wants_events:
+        return StreamingResponse(_pieces(asked, logs.more()), media_type=TEXT)
+    return _stream(asked, _replica_messages(asked, logs))
 
 
 @routes.get("/runs/{run}/progress", needs="viewer", media=(sse.MEDIA_TYPE,))
@@ -175,6 +199,18 @@ async def _log_bytes(asked: Asked, run: str, attempt: int | None, offset: int) -
             yield piece
     if listener.is_late:
         raise ServerUnavailable("the log came faster than it was read", hint="Go on from where it stopped: `offset`.")
+
+
+async def _replica_messages(asked: Asked, logs: ReplicaLogs) -> AsyncIterator[bytes | None]:
+    while True:
+        is_over = not await asked.in_thread(asked.workspace.has_endpoint, logs.endpoint)
+        async for piece in _pieces(asked, logs.more()):
+            yield Message.plain("log", b64encode(piece), id=logs.place)
+        if is_over:
+            yield Message.of("end", {})
+            return
+        yield None
+        await asyncio.sleep(LOOK)
 
 
 async def _progress(asked: Asked, run: str) -> AsyncIterator[bytes | None]:
