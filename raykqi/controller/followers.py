@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from raykqi.engine.rollout import Doing
 __all__ = ["Followers"]
 
 AWAY = 15.0  # seconds without a word until a replica counts as gone
+REMEMBERED = 1_000  # names of replicas that have left
+GONE = ""  # under which all that have left are counted together
 Key = tuple[str, int]  # endpoint and revision
 
 
@@ -32,15 +35,20 @@ class Followers:
         self._seen: dict[str, dict[str, _Seen]] = {}
         self._counts: dict[Key, dict[str, Counts]] = {}
         self._begun: dict[Key, tuple[RevisionStatus, dict[str, Counts]]] = {}
+        self._left: deque[str] = deque(maxlen=REMEMBERED)
         self.lock = threading.Condition()
 
     def take(self, report: Report) -> bool:
         """Whether it says anything new but how much was done."""
+        if report.replica in self._left:
+            return False  # a word that was overtaken by the last one
         replicas = self._seen.setdefault(report.endpoint, {})
         before = replicas.get(report.replica)
         for each in report.revisions:
             self._counts.setdefault((report.endpoint, each.number), {})[report.replica] = each.counts
         if report.is_leaving:
+            self._left.append(report.replica)
+            self._add_up(report.endpoint, report.replica)
             return replicas.pop(report.replica, None) is not None
         replicas[report.replica] = _Seen(report, self._clock())
         return before is None or before.report.jobs != report.jobs or _states(before.report) != _states(report)
@@ -78,6 +86,14 @@ class Followers:
         self._counts = {key: counts for key, counts in self._counts.items() if key[0] in kept}
         self._begun = {key: begun for key, begun in self._begun.items() if key[0] in kept}
 
+    def _add_up(self, endpoint: str, replica: str) -> None:
+        """Replicas come and go for months: what those did that have left is kept as one sum."""
+        for key, counts in self._counts.items():
+            if key[0] == endpoint:
+                _move(counts, replica)
+                if begun := self._begun.get(key):
+                    _move(begun[1], replica)
+
     def _since_begun(self, key: Key, status: RevisionStatus) -> Counts:
         now = self._counts.get(key, {})
         known = self._begun.get(key)
@@ -88,6 +104,11 @@ class Followers:
 
 def _states(report: Report) -> list[tuple[int, str, str]]:
     return [(each.number, each.state, each.reason) for each in report.revisions]
+
+
+def _move(counts: dict[str, Counts], replica: str) -> None:
+    if replica in counts:
+        counts[GONE] = _together(counts.get(GONE, Counts()), counts.pop(replica), 1)
 
 
 def _sum(counts: Iterable[Counts]) -> Counts:

@@ -205,7 +205,13 @@ class Rollouts:
             endpoint = served.endpoint
             with self._changed:
                 replicas, doing = len(self._followers.of(endpoint.id)), self._followers.doing(endpoint)
-            following = next_steps(endpoint, replicas=replicas, doing=doing, measured=self._measured(endpoint), now=now)
+            try:
+                measured = self._measured(endpoint)
+            except RaykqiError as error:  # of files that cannot be read, which must not hold up other endpoints
+                log.warning("endpoint %s is looked at again in %g s: %s", endpoint.name, AGAIN, error.message)
+                self._look_again = _earliest(self._look_again, now + timedelta(seconds=AGAIN))
+                continue
+            following = next_steps(endpoint, replicas=replicas, doing=doing, measured=measured, now=now)
             commands += [
                 MoveRevision(BY, endpoint.id, step.revision, step.before, step.status, step.reason)
                 for step in following.steps

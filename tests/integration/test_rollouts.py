@@ -23,6 +23,7 @@ from raykqi.domain.ids import SystemClock
 from raykqi.domain.rollout import LATENCIES_MS, Counts, Report, ReportedRevision, Wanted
 from raykqi.engine.endpoint_commands import TakeJob
 from raykqi.errors import ServerUnavailable
+from raykqi.storage.trees import tree_key
 from raykqi.workspace import Workspace
 
 TAGS = ["type:model", "stage:prod"]
@@ -288,6 +289,23 @@ def test_a_controller_that_has_not_read_what_there_is_says_so(ws: Workspace, sta
 
     with pytest.raises(ServerUnavailable, match="not known yet"):
         made.follow(msgspec.msgpack.encode(Report(endpoint.id, "r1", 7)))
+
+
+def test_a_measure_that_cannot_be_read_holds_up_no_other_endpoint(
+    ws: Workspace, rollouts: Rollouts, tmp_path: Path
+) -> None:
+    push(ws, tmp_path, *TAGS)
+    gated = Replica(rollouts, ws.deploy("digits", tags=TAGS, gate=Gate("accuracy")).id)
+    gated.ask_until(1, "live")
+    second = push(ws, tmp_path, *TAGS)
+    broken = ws.show(push(ws, tmp_path, of=second, metrics__json='{"accuracy": 0.9}')).tree
+    assert broken
+    ws._store.delete([tree_key(broken.hash)])
+
+    other = Replica(rollouts, ws.deploy("other", data=push(ws, tmp_path)).id)
+
+    other.ask_until(1, "live")
+    assert statuses(ws) == {1: "live", 2: "waiting"}
 
 
 def test_an_endpoint_that_sleeps_is_woken_for_a_new_model_and_for_jobs(
