@@ -147,6 +147,13 @@ def _(command: RollBack, facts: Facts, now: datetime, ids: IdMaker) -> list[Even
     target = _served(endpoint, command.data) if command.data else _one_before(endpoint)
     if target.status not in CURRENT:
         _require_bytes(target)
+    approvers = endpoint.spec.gate.approvers
+    if approvers and not target.lived and target.status not in ("loading", "canary") and by not in approvers:
+        raise Forbidden(
+            f"revision {target.number} of the endpoint {endpoint.name} never was live and waits for "
+            f"{' or '.join(approvers)}",
+            hint=f"`raykqi serve promote {endpoint.name} {target.number}` is for them, or for a manager.",
+        )
     events: list[Event] = []
     if not endpoint.is_pinned:
         endpoint.is_pinned = True

@@ -117,6 +117,20 @@ def test_rolling_back_beside_a_canary_leaves_the_live_one_alone() -> None:
     assert moves(moved) == [(2, "withdrawn", "rolled back by mika")]
 
 
+@pytest.mark.parametrize("status", ["waiting", "withdrawn", "failed"])
+def test_rolling_back_is_no_way_around_those_who_approve(status: RevisionStatus) -> None:
+    spec = msgspec.structs.replace(BY_TAGS, gate=Gate(approvers=("aya",)))
+    facts = known((1, ONE, "live", 1), (2, TWO, status, 0), spec=spec)
+
+    with pytest.raises(Forbidden, match="never was live and waits for aya"):
+        decided(RollBack("mika", "e-1", TWO), facts)
+
+    assert not facts.endpoints["e-1"].is_pinned
+    assert moves(decided(RollBack("aya", "e-1", TWO), facts)[1:]) == [(2, "loading", "rolled back by aya")]
+    approved = known((1, ONE, "live", 2), (2, TWO, "retired", 1), spec=spec)
+    assert moves(decided(RollBack("mika", "e-1", TWO), approved)[1:]) == [(2, "loading", "rolled back by mika")]
+
+
 def test_rolling_back_to_what_it_never_served_lists_what_it_did() -> None:
     with pytest.raises(UnknownId, match=f"never served data {NINE}; it served {ONE}"):
         decided(RollBack("mika", "e-1", NINE), known((1, ONE, "live", 1), (2, TWO, "failed", 0)))
