@@ -33,7 +33,7 @@ def check(tensors: Tensors, about: About) -> Tensors:
         _check_shape(spec, tensor)
         if not about.card.allow_nan and tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             _refuse_nan(spec, tensor)
-        if about.batches:
+        if about.batches and about.is_tensor:  # whose requests are joined row by row
             rows[spec.name] = tensor.shape[0]
     if len(set(rows.values())) > 1:
         told = ", ".join(f"{name} has {count}" for name, count in rows.items())

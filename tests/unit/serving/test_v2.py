@@ -255,3 +255,26 @@ def test_results_that_do_not_match_their_requests_are_given_to_nobody(tmp_path: 
 
     assert [each.status for each in answers] == [500, 500, 500]  # type: ignore[union-attr]
     assert said in told(answers[2])["error"]  # type: ignore[arg-type]
+
+
+def test_a_class_that_takes_several_requests_says_itself_what_goes_together(tmp_path: Path) -> None:
+    models.custom(
+        tmp_path,
+        body=(
+            "class Predictor:\n"
+            "    def predict(self, inputs):\n"
+            "        return self.predict_batch([inputs])[0]\n"
+            "    def predict_batch(self, several):\n"
+            "        return [{'sum': each['a'].sum() + each['b'].sum()} for each in several]\n"
+        ),
+    )
+    models.card(tmp_path, "inputs: [{name: a, datatype: FP32, shape: [-1]}, {name: b, datatype: FP32, shape: []}]\n")
+    asked = [
+        {"name": "a", "shape": [2], "datatype": "FP32", "data": [1, 2]},
+        {"name": "b", "shape": [3], "datatype": "FP32", "data": [3, 4, 5]},
+    ]
+
+    answer = ask(answered(tmp_path), "infer", {"inputs": asked})
+
+    assert answer.status == 200, told(answer)
+    assert told(answer)["outputs"][0]["data"] == [15.0]
