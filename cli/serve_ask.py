@@ -43,7 +43,7 @@ def ask(
     session: Session,
     name: EndpointName,
     file: Annotated[
-        str, typer.Argument(metavar="[FILE]", help="An image, JSON or any file; `-` reads stdin.", show_default=False)
+        str, typer.Argument(metavar="FILE", help="An image, JSON or any file; `-` reads stdin.", show_default=False)
     ] = "",
     body: Annotated[str, typer.Option("--body", "-b", metavar="JSON", help="Send this, no file.")] = "",
     label: Annotated[bool, typer.Option("--label", help="The label alone.")] = False,

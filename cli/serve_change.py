@@ -50,7 +50,7 @@ def promote(
     session: Session,
     name: EndpointName,
     revision: Annotated[
-        int, typer.Argument(metavar="[REVISION]", help="Else the one on its way, or the newest.", show_default=False)
+        int, typer.Argument(metavar="REVISION", help="Else the one on its way, or the newest.", show_default=False)
     ] = 0,
 ) -> None:
     """Approve a revision that waits, make a canary live, or bring one back."""
@@ -65,7 +65,7 @@ def rollback(
     data: Annotated[
         str,
         typer.Argument(
-            metavar="[DATA]", help="Which it served before; else the one before.", autocompletion=complete_data
+            metavar="DATA", help="Which it served before; else the one before.", autocompletion=complete_data
         ),
     ] = "",
     reason: Why = "",

@@ -62,7 +62,7 @@ def register(app: typer.Typer) -> None:
 def deploy(
     session: Session,
     name: Annotated[
-        str, typer.Argument(metavar="[NAME]", help="Else the one in the file.", autocompletion=complete_endpoint)
+        str, typer.Argument(metavar="NAME", help="Else the one in the file.", autocompletion=complete_endpoint)
     ] = "",
     data: Annotated[
         str, typer.Option("--data", metavar="ID", help="Serve this model.", autocompletion=complete_data)
@@ -231,7 +231,7 @@ def _finish(session: Session, workspace: AnyWorkspace, deployed: Endpoint, no_wa
         if not no_wait and not deployed.is_paused:
             session.out.complain("nothing serves endpoints of this workspace now: start `raykqi up`")
         return
-    if not session.json:
+    if not session.json and (deployed.coming or not deployed.live):  # else what is concluded says the same
         session.out.at_once(f"{deployed.name}  {_told(deployed)}")
     conclude(session, workspace, wait_until_live(session, workspace, deployed, seconds))
 
@@ -264,11 +264,14 @@ def _gate(gate: str | None, approvers: list[str] | None) -> dict[str, str | None
 
 
 def _share(text: str | None, option: str) -> str | None:
-    """`0.1` or `10%`."""
-    if text is None or not text.strip().endswith("%"):
-        return text
+    """`0.1`, `10%` or `off`."""
+    if text is None:
+        return None
+    said = text.strip()
+    if said == "off":
+        return "0"
     try:
-        return str(float(text.strip().removesuffix("%")) / 100)
+        return str(float(said.removesuffix("%")) / 100) if said.endswith("%") else str(float(said))
     except ValueError:
         raise InvalidInput(f"{option} {text!r} is no share", hint="Write it like 0.1 or 10%.") from None
 

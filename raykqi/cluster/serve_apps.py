@@ -35,6 +35,7 @@ SPARE = 64  # requests beside those that models are asked: health, metadata, ref
 CLOSING = 30.0  # seconds for requests under way when a replica goes
 GONE = ("DELETING", "NOT_STARTED")
 FAILED = ("DEPLOY_FAILED", "UNHEALTHY")
+_WANTED = re.compile(r"to be scheduled.*Resources required for each replica: (\{[^}]*\})", re.DOTALL)
 _FREE = re.compile(r",? total resources available: \{[^}]*\}")
 
 
@@ -176,6 +177,11 @@ def _state(application: Any) -> State:
 
 def _short(message: str) -> str:
     """Serve tells whole tracebacks; their last line says what it was. What is free changes all the time: no news."""
+    if wanted := _WANTED.search(message):
+        return (
+            f"taken more than 30s to be scheduled: no node has {wanted[1]} free for one more replica now; "
+            "ask for less (--cpu 0.1), scale another endpoint down, or add a node"
+        )
     message = _FREE.sub("", message)
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     return (lines[0] if len(lines) < 2 else f"{lines[0]} {lines[-1]}")[:500]

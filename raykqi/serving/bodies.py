@@ -14,6 +14,13 @@ from raykqi.serving.frames import Body
 __all__ = ["Upload", "arrays_of", "json_of", "media_type", "read_body"]
 
 ARRAYS = ("application/x-npy", "application/x-npz", "application/npy", "application/npz", "application/x-numpy")
+IMAGES = {
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"II*\0": "image/tiff",
+    b"MM\0*": "image/tiff",
+}
 NPY, ZIP = b"\x93NUMPY", b"PK"
 
 
@@ -42,7 +49,17 @@ def read_body(content_type: str, body: Body) -> Any:
         except InvalidInput:
             if kind != "text/plain" and not body:
                 raise
+        if kind != "text/plain" and (seen := _image_type(body)):
+            kind = seen
     return Upload(bytes(body), kind or "application/octet-stream")
+
+
+def _image_type(body: Body) -> str:
+    """By how it begins: curl calls a file a form unless it is told otherwise."""
+    head = bytes(body[:12])
+    if head.startswith(b"RIFF") and head.endswith(b"WEBP"):
+        return "image/webp"
+    return next((kind for begin, kind in IMAGES.items() if head.startswith(begin)), "")
 
 
 def json_of(body: Body) -> Any:

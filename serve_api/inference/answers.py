@@ -72,7 +72,8 @@ def metadata(name: str, revision: int, data: str, about: About) -> dict[str, Any
         "kind": about.kind,
         "platform": about.platform,
     }
-    said |= {"inputs": about.inputs, "outputs": about.outputs, "card": about.card}
+    said |= {"inputs": [_tensor(each) for each in about.inputs], "outputs": [_tensor(each) for each in about.outputs]}
+    said["card"] = about.card
     return said | {"batches": about.batches, "streams": about.streams}
 
 

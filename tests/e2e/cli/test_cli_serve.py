@@ -99,6 +99,7 @@ def test_mistakes_say_where_and_what_to_do(cli: CommandLine, model: str) -> None
     assert "raykqi serve deploy NAME" in refused("deploy")[1]
     assert "Give --data ID or --tags" in refused("deploy", "digits")[1]
     assert "--canary 'x%' is no share" in refused("deploy", "digits", "--data", model, "--canary", "x%")[1]
+    assert "--canary 'half' is no share" in refused("deploy", "digits", "--data", model, "--canary", "half")[1]
     assert refused("show", "nothing")[0] == 3
     assert "`raykqi serve list`" in refused("promote", "nothing")[1]
     assert refused("deploy", "digits", "-f", "nothing.yaml")[0] == 3

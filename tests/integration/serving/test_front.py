@@ -56,7 +56,7 @@ def test_who_asks_for_the_model_is_told_its_card(digits: Fronted) -> None:
     assert (about["endpoint"], about["revision"], about["kind"], about["batches"]) == ("digits", 3, "onnx", True)
     assert about["card"]["title"] == "digits"
     assert about["card"]["labels"] == ["zero", "one", "two"]
-    assert about["inputs"][0]["name"] == "x"
+    assert about["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]
 
 
 def test_health_is_told_without_a_token(digits: Fronted) -> None:

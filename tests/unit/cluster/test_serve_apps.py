@@ -40,3 +40,15 @@ def test_what_is_free_on_the_cluster_is_no_part_of_a_reason() -> None:
     )
 
     assert _short(said % "0.5") == _short(said % "1.5") != ""
+
+
+def test_that_there_is_no_room_is_told_with_what_to_do() -> None:
+    said = (
+        "Deployment 'Endpoint' in application 'raykqi-endpoint-digits' has 1 replicas that have taken more than 30s "
+        'to be scheduled. Resources required for each replica: {"CPU": 0.5}, total resources available: {}. Use `ray status`.'
+    )
+
+    assert _short(said) == (
+        'taken more than 30s to be scheduled: no node has {"CPU": 0.5} free for one more replica now; '
+        "ask for less (--cpu 0.1), scale another endpoint down, or add a node"
+    )

@@ -124,9 +124,10 @@ def test_an_image_is_taken_by_a_model_of_images(tmp_path: Path) -> None:
 
     alone = ask(answering, "predict", file.getvalue(), {"content-type": "image/png"})
     in_form = ask(answering, "predict", *form(("a.png", "image/png", file.getvalue())))
+    untold = ask(answering, "predict", file.getvalue(), {"content-type": "application/x-www-form-urlencoded"})
 
     assert alone.status == 200
-    assert alone == in_form
+    assert alone == in_form == untold
 
 
 @pytest.mark.parametrize(
