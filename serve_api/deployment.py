@@ -45,6 +45,7 @@ class ApiArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit
     is_secure: bool = False
     public_url: str = ""
     runs_url: str = ""  # as runs reach the API; without it they are given no token
+    inside_url: str = ""  # as the API reaches itself, for what it passes on to endpoints; else as runs do
     dashboard: str = ""
     controller_cpus: float = 0.0
     oidc: OidcOptions | None = None
@@ -120,7 +121,7 @@ class Api:
             origins=told.origins,
             is_cluster=told.is_cluster,
             is_secure=told.is_secure,
-            inside_url=told.runs_url,
+            inside_url=told.inside_url or told.runs_url,
             public_url=told.public_url,
             dashboard=told.dashboard,
             oidc=told.oidc and _with_secret(told.oidc, ApiSettings.from_env()),

@@ -62,6 +62,7 @@ def host_api(
     certificate: tuple[str, str] | None = None,
     dashboard: str = "",
     runs_url: str = "",
+    inside_url: str = "",
 ) -> Hosted:
     """`certificate` are the files of a certificate and of its key.
 
@@ -76,6 +77,7 @@ def host_api(
         is_secure=certificate is not None,
         dashboard=dashboard,
         runs_url=runs_url,
+        inside_url=inside_url,
     )
     return deploy(serve_config(arguments, host=host, port=port, replicas=replicas), certificate)
 

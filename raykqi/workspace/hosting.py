@@ -179,6 +179,7 @@ def open_hosting(
             certificate=(str(place.certificate), str(place.key)) if place.certificate else None,
             dashboard=ray.dashboard,
             runs_url=runs_url,
+            inside_url=runs_url or place.url(port),
         )
         if not ray.is_own:  # one of our own takes everything with it
             undo.callback(api.close)

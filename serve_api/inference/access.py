@@ -52,8 +52,9 @@ class Access:
 
     def remembered(self, headers: Mapping[str, str]) -> str | None:
         """The user who asks, when that is known without asking anybody. Raises why they may not."""
-        if self._is_public:
-            return ""
+        return "" if self._is_public else self._remembered(headers)
+
+    def _remembered(self, headers: Mapping[str, str]) -> str | None:
         known = self._known.get(_key(bearer(headers)))
         if known is None or known.access != self._access:
             return None
@@ -64,7 +65,11 @@ class Access:
 
     async def user(self, headers: Mapping[str, str]) -> str:
         """The user who asks; "" is anybody. Raises why they may not."""
-        found = self.remembered(headers)
+        return "" if self._is_public else await self.known_user(headers)
+
+    async def known_user(self, headers: Mapping[str, str]) -> str:
+        """The same for what anybody may not do, though anybody may ask."""
+        found = self._remembered(headers)
         if found is not None:
             return found
         token = bearer(headers)

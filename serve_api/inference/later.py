@@ -21,7 +21,7 @@ async def leave_job(replica: Replica, request: Request, user: str) -> None:
     """`?kind=` says what the body is: for `predict`, `label` or `infer`."""
     kind = kind_of(parse_qs(request.query.decode("latin-1")).get("kind", ["predict"])[-1])
     body = await replica.reading.body(request.receive, request.headers, replica.spec.limits)
-    id_ = await replica.jobs.take(kind, request.headers, body, user or replica.options.by)
+    id_ = await replica.jobs.take(kind, request.headers, body, user)
     location = f"{request.root}/jobs/{id_}"
     headers = [*request.own, *_endpoint(replica), (b"location", location.encode("latin-1", "replace")), SOON]
     said = {"id": id_, "status": "waiting", "endpoint": replica.name, "location": location}

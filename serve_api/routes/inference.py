@@ -24,7 +24,6 @@ from serve_api.api import Api
 from serve_api.callers import NOBODY, cookie_name, token_of
 from serve_api.inference.answers import Headers, send_json, send_problem, server_metadata
 from serve_api.inference.seams import NotAllowed
-from serve_api.options import HERE
 from serve_api.routing import METHODS
 
 __all__ = ["EndpointRoutes"]
@@ -147,7 +146,7 @@ class EndpointRoutes:
         name = quote(scope["path_params"]["name"], safe="")
         path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").partition("?")[0]
         query = scope["query_string"].decode("latin-1")
-        url = f"{self._base(note)}{PREFIX}/{name}{path}{'?' if query else ''}{query}"
+        url = f"{self._base()}{PREFIX}/{name}{path}{'?' if query else ''}{query}"
         headers = [(key, value) for key, value in scope["headers"] if key.decode("latin-1") not in NOT_PASSED]
         headers.append((b"x-request-id", note.request_id.encode()))
         has_body = any(key in (b"content-length", b"transfer-encoding") for key, _ in scope["headers"])
@@ -166,15 +165,11 @@ class EndpointRoutes:
         finally:
             await answer.aclose()
 
-    def _base(self, note: Note) -> str:
-        """Where this server is asked from inside. A name that anybody may give is not followed."""
+    def _base(self) -> str:
+        """Where this server is asked from inside. What a request says of that is not believed."""
         options = self._api.options
         if options.inside_url:
             return options.inside_url.rstrip("/")
-        host = note.headers.get("host", "")
-        name = host[: host.rfind("]") + 1] if host.startswith("[") else host.partition(":")[0]
-        if name.lower() in HERE or ("*" not in options.hosts and name.lower() in options.hosts):
-            return f"{'https' if options.is_secure else 'http'}://{host}"
         if options.public_url:
             return options.public_url.rstrip("/")
         raise ServerUnavailable(

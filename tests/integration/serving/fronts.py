@@ -237,9 +237,10 @@ def served_as(front: Front) -> Any:
 
 
 @contextmanager
-def listening(app: Any) -> Iterator[str]:
+def listening(app: Any, port: int = 0) -> Iterator[str]:
     with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", port))
         bound.listen(256)
         config = uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=5)
         server = uvicorn.Server(config)

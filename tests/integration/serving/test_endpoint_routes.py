@@ -18,6 +18,7 @@ from raykqi.workspace import Workspace
 from serve_api.app import create_app
 from serve_api.options import ApiOptions
 from tests.integration.lab import Lab
+from tests.integration.cluster.served_api import free_port
 from tests.integration.serving.fronts import NAME, TOKEN, Fronted, listening
 
 SPEC = EndpointSpec(Binding(tags=(Tag("type", "model"),)))
@@ -102,13 +103,14 @@ def test_the_root_of_the_protocol_answers_for_the_server(workspace: Workspace, u
 
 def test_models_are_asked_at_the_root_of_the_server_as_at_their_endpoint(digits: Fronted) -> None:
     """Both stand behind one address, as behind the proxy of a cluster."""
-    api = create_app(digits.workspace, ApiOptions())
+    port = free_port()
+    api = create_app(digits.workspace, ApiOptions(inside_url=f"http://127.0.0.1:{port}"))
 
     async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
         is_endpoint = scope["type"] == "http" and scope["path"].startswith(f"/endpoints/{NAME}/")
         await (passed(digits, scope, receive, send) if is_endpoint else api(scope, receive, send))
 
-    with listening(proxy) as url:
+    with listening(proxy, port) as url:
         client = triton.InferenceServerClient(url.removeprefix("http://"))
         try:
             headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -132,7 +134,8 @@ def test_models_are_asked_at_the_root_of_the_server_as_at_their_endpoint(digits:
 
 def test_what_is_passed_on_says_no_more_than_the_asker_did(workspace: Workspace) -> None:
     """An answer must not be packed for who did not say that they unpack it."""
-    api = create_app(workspace, ApiOptions())
+    port = free_port()
+    api = create_app(workspace, ApiOptions(inside_url=f"http://127.0.0.1:{port}"))
     seen: dict[str, str] = {}
 
     async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,11 +146,20 @@ def test_what_is_passed_on_says_no_more_than_the_asker_did(workspace: Workspace)
         else:
             await api(scope, receive, send)
 
-    with listening(proxy) as url, httpx.Client(trust_env=False) as client:
+    with listening(proxy, port) as url, httpx.Client(trust_env=False) as client:
         del client.headers["accept-encoding"], client.headers["user-agent"]
         assert client.post(f"{url}/v2/models/digits/infer", content=b"{}").status_code == 200
 
     assert seen.keys() - {"host", "connection"} == {"accept", "content-length", "x-request-id"}
+
+
+def test_a_server_that_does_not_know_itself_passes_nothing_on(workspace: Workspace, url: str) -> None:
+    """Whoever asks must not choose where it asks."""
+    deploy(workspace, "digits")
+
+    answer = ask(workspace, url, "/v2/models/digits/infer", "rui")
+
+    assert (answer.status_code, "does not know how to reach its endpoints" in answer.text) == (503, True)
 
 
 async def passed(digits: Fronted, scope: Scope, receive: Receive, send: Send) -> None:

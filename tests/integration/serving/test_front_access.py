@@ -79,6 +79,8 @@ def test_a_public_endpoint_answers_anybody(asked: Fronted) -> None:
     assert ask(asked).status_code == 200
     assert httpx.get(f"{asked.url}/metadata", trust_env=False).status_code == 200
     assert asked.controller.admitted == []
+    left = httpx.post(f"{asked.url}/jobs", json={}, trust_env=False)
+    assert left.status_code == 401, "what nobody answers for is stored"
 
 
 def test_rights_that_change_are_known_at_once(asked: Fronted) -> None:
