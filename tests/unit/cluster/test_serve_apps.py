@@ -45,7 +45,7 @@ def test_what_is_free_on_the_cluster_is_no_part_of_a_reason() -> None:
 def test_that_there_is_no_room_is_told_with_what_to_do() -> None:
     said = (
         "Deployment 'Endpoint' in application 'raykqi-endpoint-digits' has 1 replicas that have taken more than 30s "
-        'to be scheduled. Resources required for each replica: {"CPU": 0.5}, total resources available: {}. Use `ray status`.'
+        'to be scheduled. Resources required for each replica: {"CPU": 0.5}, total resources available: {}.'
     )
 
     assert _short(said) == (
