@@ -95,5 +95,5 @@ class Served:
         assert processes_of_runs(runs) == {}
         assert [path.name for path in self.folder.glob("*") if not path.name.startswith("task-")] == []
         store = self.bench.opened.parts.store
-        until(lambda: not [*store.list("receipts/")], within=10)  # they are cleared after the end of the run was told
+        until(lambda: not [*store.list("receipts/")])  # they are cleared after the end of the run was told
         self.bench.check()
