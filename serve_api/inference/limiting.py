@@ -39,7 +39,9 @@ class Rate:
         if self._left < 1.0:
             wait = (1.0 - self._left) / rate
             raise TooManyRequests(
-                f"each replica of this endpoint answers {rate:g} requests a second", hint=f"Wait {wait:.3g} s.", retry_after=wait
+                f"each replica of this endpoint answers {rate:g} requests a second",
+                hint=f"Wait {wait:.3g} s.",
+                retry_after=wait,
             )
         self._left -= 1.0
 

@@ -17,8 +17,8 @@ from raykqi.engine.endpoint_commands import ChangeEndpoint, DeployEndpoint, Remo
 from raykqi.workspace import Workspace
 from serve_api.app import create_app
 from serve_api.options import ApiOptions
-from tests.integration.lab import Lab
 from tests.integration.cluster.served_api import free_port
+from tests.integration.lab import Lab
 from tests.integration.serving.fronts import NAME, TOKEN, Fronted, listening
 
 SPEC = EndpointSpec(Binding(tags=(Tag("type", "model"),)))
