@@ -21,9 +21,9 @@ from cli.serve_text import (
     spec_facts,
     state_of,
 )
-from cli.session import Session
+from cli.session import Session, is_server
 from cli.table import Column
-from cli.values import parse_limit, short_ids, show_local
+from cli.values import parse_limit, short_ids, show_count, show_local
 
 if TYPE_CHECKING:
     from raykqi.domain.endpoint import Endpoint
@@ -110,10 +110,12 @@ def show(
     with session.open() as workspace:
         found = workspace.endpoint(name)
         url = address_of(workspace, found.name)
+        # Only the process that serves knows that; a folder that is opened here does not.
+        running = len(workspace.endpoint_replicas(found.name)) if is_server(workspace.url) else None
     if session.json:
-        session.out.json(endpoint_record(found))
+        session.out.json(endpoint_record(found) | ({} if running is None else {"running": running}))
     else:
-        show_endpoint(session, found, url, history=history)
+        show_endpoint(session, found, url, history=history, running=running)
 
 
 def spec(session: Session, name: EndpointName) -> None:
@@ -154,8 +156,10 @@ def logs(
         session.out.bytes(workspace.endpoint_log(name, replica=replica, follow=follow), at_once=follow)
 
 
-def show_endpoint(session: Session, endpoint: Endpoint, url: str, *, history: bool = False) -> None:
-    facts = [(label, value) for label, value in _facts(endpoint, url) if value]
+def show_endpoint(
+    session: Session, endpoint: Endpoint, url: str, *, history: bool = False, running: int | None = None
+) -> None:
+    facts = [(label, value) for label, value in _facts(endpoint, url, running) if value]
     width = max(len(label) for label, _ in facts)
     for label, value in facts:
         session.out.line(f"{session.out.styled(label.ljust(width), 'dim')}  {harmless(value)}")
@@ -185,11 +189,14 @@ def show_endpoint(session: Session, endpoint: Endpoint, url: str, *, history: bo
     session.out.note(f"Next: {next_step(endpoint)}")
 
 
-def _facts(endpoint: Endpoint, url: str) -> Iterator[tuple[str, str]]:
+def _facts(endpoint: Endpoint, url: str, running: int | None) -> Iterator[tuple[str, str]]:
     live, coming = endpoint.live, endpoint.coming
     yield "name", endpoint.name
     yield "state", f"{state_of(endpoint)}: {endpoint.reason}" if endpoint.reason else state_of(endpoint)
     yield "url", url
+    if running is not None:
+        is_asleep = not running and endpoint.live and not endpoint.spec.scale.least and not endpoint.is_paused
+        yield "running", "nothing: it sleeps until somebody asks" if is_asleep else show_count(running, "replica")
     yield "serves", f"data {live.data}, revision {live.number} since {since(live)}" if live else "nothing"
     if coming:
         why = f": {one_line(coming.reason)}" if coming.reason else ""

@@ -180,7 +180,7 @@ def _short(message: str) -> str:
     if wanted := _WANTED.search(message):
         return (
             f"taken more than 30s to be scheduled: no node has {wanted[1]} free for one more replica now; "
-            "ask for less (--cpu 0.1), scale another endpoint down, or add a node"
+            "ask for less (--cpu 0 reserves none), scale another endpoint down, or add a node"
         )
     message = _FREE.sub("", message)
     lines = [line.strip() for line in message.splitlines() if line.strip()]

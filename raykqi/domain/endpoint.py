@@ -81,7 +81,7 @@ class Scale(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 class ServingResources(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What Ray reserves for a replica: cores and GPUs, also parts of them; bytes, which the model may not exceed."""
 
-    cpu: float = 0.5
+    cpu: float = 0.1
     gpu: float = 0.0
     memory: int = 0
 

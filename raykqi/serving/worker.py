@@ -91,7 +91,7 @@ def _reason(error: BaseException, how: Start) -> str:
         limit = f" of {how.memory / 2**20:,.0f} MiB" if how.memory else ""
         return f"the memory{limit} is not enough to load the model"
     if isinstance(error, RaykqiError):
-        return str(error)
+        return f"{error.message}. {error.hint}" if error.hint else error.message
     if isinstance(error, SystemExit):
         return f"the model ended its process while it was loaded: exit {error.code}"
     return f"the model could not be loaded: {type(error).__name__}: {error}"

@@ -50,5 +50,5 @@ def test_that_there_is_no_room_is_told_with_what_to_do() -> None:
 
     assert _short(said) == (
         'taken more than 30s to be scheduled: no node has {"CPU": 0.5} free for one more replica now; '
-        "ask for less (--cpu 0.1), scale another endpoint down, or add a node"
+        "ask for less (--cpu 0 reserves none), scale another endpoint down, or add a node"
     )
