@@ -14,8 +14,8 @@ from raykqi.workspace import Workspace
 OF_SERVERS = {
     "acting", "check_ready", "code_with", "commits", "commits_by_project", "content", "count_everywhere", "deeds",
     "endpoint_counts", "endpoint_of_any", "endpoints_of_all",
-    "file_page", "file_urls", "has_project", "hosting", "is_begun", "is_over", "is_password", "log_reader", "once",
-    "piece_urls", "promote_if_named", "push_code", "push_staged", "reach", "reader", "refresh", "seq", "sign_in",
+    "file_page", "file_urls", "has_endpoint", "has_project", "hosting", "is_begun", "is_over", "is_password", "log_reader", "once",
+    "piece_urls", "promote_if_named", "push_code", "push_staged", "reach", "reader", "refresh", "replica_logs", "seq", "sign_in",
     "staging_folder", "tree",
     "uploads", "watching_run",
 }  # fmt: skip
