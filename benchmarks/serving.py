@@ -62,7 +62,7 @@ print("ready", flush=True)
 
 
 def main(*, quick: bool, mlflow: str) -> None:
-    seconds, turns = (1.5, 3) if quick else (8.0, 5)
+    seconds, turns = (1.0, 3) if quick else (8.0, 5)
     with tempfile.TemporaryDirectory(prefix="raykqi-bench-") as name:
         folder = Path(name)
         raykqi.init(folder / "workspace")

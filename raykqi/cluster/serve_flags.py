@@ -13,6 +13,8 @@ __all__ = ["FAST", "serve_flags"]
 
 # HAProxy before the replicas, and replicas that run the API on their own loop: seven times as many requests.
 FAST = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
+# What HAProxy notes of each request takes Serve a sixth of a core; replicas count by themselves.
+UNCOUNTED = {"RAY_SERVE_HAPROXY_METRICS_ENABLED": "0"}
 LOOKING = "1"  # seconds between looks at the proxy; after three in vain another one begins
 DRAINING = "3"  # seconds for which a replica that goes still answers; half a minute by default
 
@@ -26,7 +28,13 @@ def serve_flags(folder: Path) -> Iterator[Mapping[str, str]]:
     """
     with held_ports() as ports:
         try:
-            yield FAST | _of_ports(ports) | _of_files(folder) | {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": LOOKING}
+            yield (
+                FAST
+                | UNCOUNTED
+                | _of_ports(ports)
+                | _of_files(folder)
+                | {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": LOOKING}
+            )
         finally:
             end_proxies(folder)
 
