@@ -113,11 +113,11 @@ def wait_for_answers_of(load: Load, model: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rollouts", "clients"),
-    [pytest.param(4, 4, id="4"), pytest.param(10, 16, id="10", marks=pytest.mark.soak)],
+    ("rollouts", "clients", "seconds"),
+    [pytest.param(4, 4, 0.0, id="4"), pytest.param(10, 16, 60.0, id="10", marks=pytest.mark.soak)],
 )
 def test_no_request_fails_while_models_roll_out_and_processes_are_killed_and_all_comes_back_with_ray(
-    tmp_path: Path, rollouts: int, clients: int
+    tmp_path: Path, rollouts: int, clients: int, seconds: float
 ) -> None:
     with serve_api(tmp_path / "workspace", tmp_path) as api, raykqi.connect(api.url, token=api.token) as ws:
         pushed = push_models(ws, tmp_path, rollouts + 1)
@@ -127,9 +127,11 @@ def test_no_request_fails_while_models_roll_out_and_processes_are_killed_and_all
         expected = what_they_answer(tmp_path, pushed)
         load = Load(f"{api.url}/endpoints/{NAME}/v2/models/{NAME}/infer", api.token, expected)
         kills: list[float] = []
+        began = time.monotonic()
         load.start(clients)
         try:
             disturb_and_roll(api, ws, load, pushed, kills)
+            threading.Event().wait(max(0.0, began + seconds - time.monotonic()))
         finally:
             load.stop()
 
