@@ -8,6 +8,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import servers
 from tests.examples import MORE
@@ -21,18 +23,23 @@ hypothesis.settings.load_profile("raykqi")
 
 # One Ray after another: two of them beside each other would take the cores from what they run.
 WITH_RAY = ("integration/cluster/", "integration/chaos/", "e2e/cli/test_cli_up", "e2e/cli/test_cli_team.py")
-WITH_RAY += ("e2e/test_quickstart.py",)
+WITH_RAY += ("e2e/test_quickstart.py", "e2e/cli/test_cli_run", "e2e/cli/test_cli_work", "e2e/cli/test_cli_hooks")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        path = str(item.path.relative_to(here))
-        if path.startswith(WITH_RAY) or (path.startswith("e2e/cli/") and "served" in getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("ray"))
-        if hypothesis.is_hypothesis_test(getattr(item, "function", None)):
-            item.add_marker(pytest.mark.examples)
+class OneRayAtATime(LoadScopeScheduling):
+    """Each test for itself, but those with Ray all on one worker. The order is that of the files."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "ray" if nodeid.removeprefix("tests/").startswith(WITH_RAY) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneRayAtATime | None:
+    return OneRayAtATime(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if hypothesis.is_hypothesis_test(getattr(item, "function", None)):
+        item.add_marker(pytest.mark.examples)
 
 
 @pytest.fixture(scope="session", autouse=True)
