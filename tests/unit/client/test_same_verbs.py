@@ -13,11 +13,10 @@ from raykqi.workspace import Workspace
 # What the server of the API itself needs of a workspace, and no client.
 OF_SERVERS = {
     "acting", "check_ready", "code_with", "commits", "commits_by_project", "content", "count_everywhere", "deeds",
-    "endpoint_counts", "endpoint_of_any", "endpoints_of_all",
-    "file_page", "file_urls", "has_endpoint", "has_project", "hosting", "is_begun", "is_over", "is_password", "log_reader", "once",
-    "piece_urls", "promote_if_named", "push_code", "push_staged", "reach", "reader", "refresh", "replica_logs", "seq", "sign_in",
-    "staging_folder", "tree",
-    "uploads", "watching_run",
+    "endpoint_counts", "endpoint_of_any", "endpoints_of_all", "file_page", "file_urls", "has_endpoint",
+    "has_project", "hosting", "is_begun", "is_over", "is_password", "log_reader", "once", "piece_urls",
+    "promote_if_named", "push_code", "push_staged", "reach", "reader", "refresh", "replica_logs", "seq", "sign_in",
+    "staging_folder", "tree", "uploads", "watching_run",
 }  # fmt: skip
 # What is done where the store is: a client says so.
 WHERE_THE_STORE_IS = {"serve", "serve_detached", "serving", "stop_detached", "work"}
