@@ -26,13 +26,15 @@ __all__ = ["Answering", "Prepared"]
 
 
 class Prepared(NamedTuple):
-    """What the model gets, and what makes the answer of what it gives. `joins` is equal for those that fit."""
+    """What the model gets, and what makes the answer of what it gives: nothing, where that is a stream of answers.
+
+    `joins` is equal for those that fit.
+    """
 
     inputs: Any
-    render: Callable[[Any], Answered]
+    render: Callable[[Any], Answered] | None
     joins: Hashable | None = None
     rows: int = 1
-    streams: bool = False
 
 
 class Failure(NamedTuple):
@@ -81,18 +83,16 @@ class Answering:
 
     def run(self, several: list[Prepared]) -> list[Answered | Chunks]:
         """The answers of those that go together, in their order."""
-        if len(several) == 1 and several[0].streams:
+        if several[0].render is None:  # which nothing joins
             return [self._stream(several[0])]
         results = self._tensors(several) if self.about.is_tensor else self._objects(several)
-        return [self._rendered(each, result) for each, result in zip(several, results, strict=True)]
+        return [_rendered(each.render, result) for each, result in zip(several, results, strict=True) if each.render]
 
     def _prepared(self, kind: Kind, headers: dict[str, str], body: Body) -> Prepared | Answered:
         model = self._model
-        if kind == "metadata":
-            return plain.metadata(model)
         if kind == "stream":
             inputs = plain.stream_inputs(model, headers, body)
-            return Prepared(inputs, _not_rendered, streams=True)
+            return Prepared(inputs, None)
         render: Callable[[Any], Answered]
         if kind == "infer":
             inputs, render = v2.read(model, headers, body)
@@ -136,13 +136,14 @@ class Answering:
     def _stream(self, prepared: Prepared) -> Chunks:
         return Chunks(cast(ObjectPredictor, self._predictor).stream, prepared.inputs)
 
-    def _rendered(self, prepared: Prepared, result: Any) -> Answered:
-        try:
-            return prepared.render(result.value() if isinstance(result, Failure) else result)
-        except RaykqiError as error:
-            return problem_of(error)
-        except (Exception, SystemExit) as error:
-            return _failed(error, "the model failed on this request")
+
+def _rendered(render: Callable[[Any], Answered], result: Any) -> Answered:
+    try:
+        return render(result.value() if isinstance(result, Failure) else result)
+    except RaykqiError as error:
+        return problem_of(error)
+    except (Exception, SystemExit) as error:
+        return _failed(error, "the model failed on this request")
 
 
 def _tried(what: Callable[[Any], Any], inputs: Any) -> Any:
@@ -167,7 +168,3 @@ def _failed(error: BaseException, what: str) -> Answered:
     """The lines of where it happened go to the log of the endpoint, the words alone to the asker."""
     traceback.print_exception(error)
     return problem(500, f"{what}: {type(error).__name__}: {error}")
-
-
-def _not_rendered(result: Any) -> Answered:
-    raise NotImplementedError

@@ -13,7 +13,7 @@ from raykqi.serving.checking import show_inputs, show_shape
 from raykqi.serving.datatypes import numpy_of
 from raykqi.serving.predictor import About, Card, Kind, Tensors, TensorSpec
 
-__all__ = ["about_json", "described", "merged", "sample_of", "zeros"]
+__all__ = ["described", "merged", "sample_of", "zeros"]
 
 MEDIA_TYPES = {
     ".json": "application/json",
@@ -29,7 +29,6 @@ MEDIA_TYPES = {
     ".bin": "application/octet-stream",
 }
 MOST_ZEROS = 1 << 20  # beyond that a sample of zeros as JSON is of no use
-SHOWN = 64 * 1024  # bytes of a sample that /metadata shows
 
 
 def described(
@@ -102,29 +101,6 @@ def zeros(about: About) -> Tensors:
     return made
 
 
-def about_json(about: About) -> dict[str, Any]:
-    """What /metadata shows. A sample that is no JSON, or a large one, is only counted."""
-    card = about.card
-    shown: dict[str, Any] = {
-        "kind": about.kind,
-        "platform": about.platform,
-        "title": card.title,
-        "description": card.description,
-        "inputs": [_shown(spec) for spec in about.inputs],
-        "outputs": [_shown(spec) for spec in about.outputs],
-        "labels": list(card.labels),
-        "metrics": card.metrics,
-        "threshold": card.threshold,
-        "image": msgspec.to_builtins(card.image) if card.image else None,
-        "batches": about.batches,
-        "streams": about.streams,
-    }
-    if about.sample:
-        is_json = about.sample_type == "application/json" and len(about.sample) <= SHOWN
-        shown["sample"] = msgspec.Raw(about.sample) if is_json else f"{about.sample_type}, {len(about.sample)} bytes"
-    return {key: value for key, value in shown.items() if value not in ("", None, [], {})}
-
-
 def _batches(card: Card, own: bool) -> bool:
     return own if card.batches is None else card.batches
 
@@ -160,7 +136,3 @@ def _sample_of_zeros(about: About) -> bytes:
 
 def _listed(tensor: Any) -> Any:
     return (tensor.astype(str) if tensor.dtype == object else tensor).tolist()
-
-
-def _shown(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}

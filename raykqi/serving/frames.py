@@ -14,8 +14,8 @@ import msgspec
 __all__ = ["ABOUT", "ANSWER", "ASK", "CANCEL", "CHUNK", "END", "FAILED", "KINDS", "RAN", "START", "TAKEN", "WINDOW"]
 __all__ += ["Answered", "Asked", "Body", "Frame", "Inbox", "Kind", "asking", "frame", "read_asking", "read_headers"]
 
-Kind = Literal["infer", "predict", "label", "test", "stream", "metadata"]
-KINDS: tuple[Kind, ...] = ("infer", "predict", "label", "test", "stream", "metadata")
+Kind = Literal["infer", "predict", "label", "test", "stream"]
+KINDS: tuple[Kind, ...] = ("infer", "predict", "label", "test", "stream")
 Body = bytes | bytearray | memoryview
 
 # To the process: how to start, a request, that nobody waits for it any more, that so much of a stream was taken.

@@ -1,4 +1,4 @@
-"""The routes that people ask by hand: `predict`, `label`, `test`, `stream` and `metadata`.
+"""The routes that people ask by hand: `predict`, `label`, `test` and `stream`.
 
 An answer is `{"outputs": …, "model": {"name", "revision", "data"}}`, with `label` and `score` for one row that has them
 and `labels` for several. What a user's own `postprocess` makes is the answer as it is.
@@ -13,13 +13,12 @@ from typing import Any, Literal
 from raykqi.errors import InvalidInput, UnknownMedia
 from raykqi.serving.bodies import Upload, arrays_of, read_body
 from raykqi.serving.checking import array_inputs, check, plain_inputs, show_inputs
-from raykqi.serving.describing import about_json
 from raykqi.serving.frames import Answered, Body
 from raykqi.serving.labels import Labelled, labels_of
 from raykqi.serving.model import Model
 from raykqi.serving.rendering import as_json
 
-__all__ = ["metadata", "read", "stream_inputs"]
+__all__ = ["read", "stream_inputs"]
 
 JSON = {"content-type": "application/json"}
 WRAPPERS = ("inputs", "instances")
@@ -46,11 +45,6 @@ def stream_inputs(model: Model, headers: Mapping[str, str], body: Body) -> Any:
     if not model.about.streams:
         raise InvalidInput("the model answers at once and not bit by bit", hint="Ask it by /predict.")
     return _inputs(model, read_body(headers.get("content-type", ""), body))
-
-
-def metadata(model: Model) -> Answered:
-    """What the model is and takes, and what its card says."""
-    return _rendered({"model": model.told, **about_json(model.about)})
 
 
 def _inputs(model: Model, request: Any) -> Any:

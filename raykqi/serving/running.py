@@ -168,7 +168,7 @@ class Running:
         prepared = [each.prepared for each in chosen if each.prepared is not None]
         begun = time.perf_counter()
         answers = self._answering.run(prepared)
-        if not prepared[0].streams:
+        if prepared[0].render is not None:
             self._batcher.learn(sum(each.rows for each in prepared), time.perf_counter() - begun)
             out += frame(RAN, len(prepared))
         for each, answer in zip(chosen, answers, strict=True):

@@ -22,9 +22,8 @@ from raykqi.serving.predictor import About, Datatype, Tensors, TensorSpec
 from raykqi.serving.rendering import as_json
 from raykqi.serving.v2_binary import BinaryTail, raw_output
 from raykqi.serving.v2_json import data_output, tensor_of_data
-from raykqi.version import VERSION
 
-__all__ = ["HEADER_LENGTH", "model_metadata", "read", "server_metadata"]
+__all__ = ["HEADER_LENGTH", "read"]
 
 HEADER_LENGTH = "inference-header-content-length"
 JSON = "application/json"
@@ -51,20 +50,6 @@ class InferRequest(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(InferRequest).decode
-
-
-def server_metadata() -> dict[str, Any]:
-    return {"name": "raykqi", "version": VERSION, "extensions": ["binary_tensor_data", "classification"]}
-
-
-def model_metadata(about: About, name: str, versions: list[str]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "versions": versions,
-        "platform": about.platform,
-        "inputs": [_told(each) for each in about.inputs],
-        "outputs": [_told(each) for each in about.outputs],
-    }
 
 
 def read(model: Model, headers: Mapping[str, str], body: Body) -> tuple[Tensors, Callable[[Any], Answered]]:
@@ -204,7 +189,3 @@ def _classes(about: About, spec: TensorSpec, array: Any, count: Any) -> tuple[Te
         words = [f"{array[(*place[:-1], index)]:f}", str(index), *labels[index : index + 1]]
         made[place] = ":".join(words).encode()
     return TensorSpec(spec.name, "BYTES"), made
-
-
-def _told(spec: TensorSpec) -> dict[str, Any]:
-    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape)}

@@ -1,21 +1,18 @@
-"""Answers of a replica as they go over the line: headers, problems, and what is known without asking a model."""
+"""Answers of a replica as they go over the line: headers and problems."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import ceil
-from typing import Any
 
 import msgspec
 from starlette.types import Send
 
 from raykqi.errors import NotFound, RaykqiError, TooManyRequests
 from raykqi.serving.frames import Body
-from raykqi.serving.predictor import About, TensorSpec
 from serve_api.inference.seams import NotAllowed
 from serve_api.problems import MEDIA_TYPE, problem_of
 
-__all__ = ["Headers", "metadata", "model_metadata", "send", "send_json", "send_problem", "server_metadata", "unknown"]
+__all__ = ["Headers", "send", "send_json", "send_problem", "unknown"]
 
 JSON = (b"content-type", b"application/json")
 PATHS = (
@@ -57,36 +54,3 @@ async def send_problem(
 
 def unknown(path: str) -> RaykqiError:
     return NotFound(f"there is nothing at {path[:200]!r}", hint=f"There are {PATHS}.")
-
-
-def server_metadata(version: str) -> dict[str, Any]:
-    return {"name": "raykqi", "version": version, "extensions": ["binary_tensor_data"]}
-
-
-def metadata(name: str, revision: int, data: str, about: About) -> dict[str, Any]:
-    """In our own words, with the card."""
-    said: dict[str, Any] = {
-        "endpoint": name,
-        "revision": revision,
-        "data": data,
-        "kind": about.kind,
-        "platform": about.platform,
-    }
-    said |= {"inputs": [_tensor(each) for each in about.inputs], "outputs": [_tensor(each) for each in about.outputs]}
-    said["card"] = about.card
-    return said | {"batches": about.batches, "streams": about.streams}
-
-
-def model_metadata(name: str, versions: list[str], about: About) -> dict[str, Any]:
-    """As the protocol has it; a shape that may be any is left open."""
-    return {
-        "name": name,
-        "versions": versions,
-        "platform": about.platform,
-        "inputs": [_tensor(each) for each in about.inputs],
-        "outputs": [_tensor(each) for each in about.outputs],
-    }
-
-
-def _tensor(spec: TensorSpec) -> Mapping[str, Any]:
-    return {"name": spec.name, "datatype": spec.datatype, "shape": list(spec.shape) or [-1]}

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from raykqi.errors import RaykqiError, TooManyRequests
 from raykqi.serving.frames import Answered, Kind
+from raykqi.serving.metadata import about_json
 from serve_api.inference import answers
 from serve_api.inference.answers import Headers
 from serve_api.inference.held import Held
@@ -186,7 +187,8 @@ class Front:
         held = self._replica.revisions.someone()
         if held is None or held.model is None:
             raise self._replica.revisions.why_not()
-        said = answers.metadata(self._replica.name, held.number, held.wanted.data, held.model.about)
+        said = {"endpoint": self._replica.name, "revision": held.number, "data": held.wanted.data}
+        said |= about_json(held.model.about)
         await answers.send_json(request.send, 200, [*request.own, *held.headers], said, is_head=request.is_head)
 
     async def _stream(self, request: Request) -> None:

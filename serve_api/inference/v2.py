@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from raykqi import __version__
 from raykqi.errors import NotFound, ServerUnavailable, UnknownId
+from raykqi.serving.metadata import model_metadata, server_metadata
 from serve_api.inference import answers
 from serve_api.inference.held import Held
 from serve_api.inference.replica import Replica
@@ -92,7 +92,7 @@ class V2:
         await answers.send_json(request.send, 200, headers, said, is_head=request.is_head)
 
     async def _server(self, request: Request) -> None:
-        await self._plain(request, answers.server_metadata(__version__))
+        await self._plain(request, server_metadata())
 
     async def _ready(self, request: Request) -> None:
         await self._held_for_anybody(request, None)
@@ -112,7 +112,7 @@ class V2:
         if held.model is None:
             raise self._replica.revisions.why_not()
         versions = [str(each.number) for each in self._replica.revisions.ready]
-        said = answers.model_metadata(self._replica.name, versions, held.model.about)
+        said = model_metadata(held.model.about, self._replica.name, versions)
         await answers.send_json(request.send, 200, [*request.own, *held.headers], said, is_head=request.is_head)
 
     async def _model_ready(self, request: Request, number: int | None) -> None:

@@ -15,14 +15,14 @@ import httpx
 from starlette.routing import Route as Path
 from starlette.types import Receive, Scope, Send
 
-from raykqi import __version__
 from raykqi.domain.access import Caller
 from raykqi.domain.endpoint import Endpoint
 from raykqi.errors import RaykqiError, ServerUnavailable, Unauthenticated, UnknownId
+from raykqi.serving.metadata import server_metadata
 from serve_api.access_log import Note, tell_failure
 from serve_api.api import Api
 from serve_api.callers import NOBODY, cookie_name, token_of
-from serve_api.inference.answers import Headers, send_json, send_problem, server_metadata
+from serve_api.inference.answers import Headers, send_json, send_problem
 from serve_api.inference.seams import NotAllowed
 from serve_api.routing import METHODS
 
@@ -112,7 +112,7 @@ class EndpointRoutes:
     # The protocol of the whole workspace
 
     async def _server(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        await _say(scope, send, server_metadata(__version__))
+        await _say(scope, send, server_metadata())
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await _say(scope, send, {"live": True})

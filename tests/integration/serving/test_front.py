@@ -54,8 +54,8 @@ def test_who_asks_for_the_model_is_told_its_card(digits: Fronted) -> None:
     assert said.headers["raykqi-revision"] == "3"
     about = said.json()
     assert (about["endpoint"], about["revision"], about["kind"], about["batches"]) == ("digits", 3, "onnx", True)
-    assert about["card"]["title"] == "digits"
-    assert about["card"]["labels"] == ["zero", "one", "two"]
+    assert about["title"] == "digits"
+    assert about["labels"] == ["zero", "one", "two"]
     assert about["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]
 
 

@@ -32,7 +32,7 @@ def test_the_client_finds_the_server_and_the_model(client: triton.InferenceServe
     assert client.is_model_ready("digits", headers=dict(HEADERS))
     assert client.is_model_ready("digits", "3", headers=dict(HEADERS))
     assert not client.is_model_ready("digits", "9", headers=dict(HEADERS))
-    assert client.get_server_metadata(headers=dict(HEADERS))["extensions"] == ["binary_tensor_data"]
+    assert client.get_server_metadata(headers=dict(HEADERS))["extensions"] == ["binary_tensor_data", "classification"]
     metadata = client.get_model_metadata("digits", headers=dict(HEADERS))
     assert metadata["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]
 

@@ -13,8 +13,9 @@ from onnx import TensorProto, helper
 
 from raykqi.domain.endpoint import Loading
 from raykqi.errors import ModelFailed, WrongInputs
-from raykqi.serving.describing import about_json, zeros
+from raykqi.serving.describing import zeros
 from raykqi.serving.loading import load
+from raykqi.serving.metadata import about_json
 from raykqi.serving.predictor import About, TensorPredictor, TensorSpec
 from tests import models
 

@@ -13,7 +13,7 @@ import pytest
 
 from raykqi.serving.answering import Answering
 from raykqi.serving.frames import Answered
-from raykqi.serving.v2 import model_metadata
+from raykqi.serving.metadata import model_metadata
 from tests import models
 from tests.unit.serving.answering import answered, ask, told
 
