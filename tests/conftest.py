@@ -37,6 +37,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneRayA
     return OneRayAtATime(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What failed last time but is no test, such as collecting them, would have every test run again."""
+    failed = config.cache.get("cache/lastfailed", {}) if config.getoption("lf", False) and config.cache else {}
+    if failed and not failed.keys() & {item.nodeid for item in items}:
+        raise pytest.UsageError(f"what failed last time is none of these tests: {', '.join(failed)}")
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     if hypothesis.is_hypothesis_test(getattr(item, "function", None)):
         item.add_marker(pytest.mark.examples)

@@ -16,9 +16,9 @@ from raykqi.domain.run import Cause
 from raykqi.domain.tags import Tag
 from raykqi.errors import AmbiguousId, InvalidInput, InvalidQuery, UnknownId
 
-__all__ = ["Evaluation", "ServedEndpoint", "code_tree", "endpoints_of_models", "evaluations", "find_endpoints"]
+__all__ = ["Evaluation", "ServedEndpoint", "endpoints_of_models", "evaluations", "find_endpoints"]
 __all__ += ["find_jobs", "get_endpoint", "get_job", "resolve_endpoint", "resolve_job", "resolve_served"]
-__all__ += ["served_endpoints", "sizes_of"]
+__all__ += ["served_endpoints"]
 
 MAX_PAGE = 1_000
 EVALUATIONS = 100  # of one model are looked at, the newest first
@@ -203,17 +203,6 @@ def served_endpoints(index: Index) -> list[ServedEndpoint]:
         )
         for endpoint in endpoints
     ]
-
-
-def code_tree(index: Index, data: str) -> str:
-    """The tree of the code of the plan that made the data, or nothing."""
-    return _code(index, [data]).get(data, "")
-
-
-def sizes_of(index: Index, data: Collection[str]) -> dict[str, int]:
-    """How many bytes the data hold."""
-    sql = "SELECT id::VARCHAR, size FROM data WHERE id IN (SELECT unnest(?::UUID[]))"
-    return dict(index.rows(sql, [list(data)])) if data else {}
 
 
 def evaluations(index: Index, data: str) -> tuple[Evaluation, list[Evaluation]]:

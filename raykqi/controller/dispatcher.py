@@ -27,7 +27,7 @@ from raykqi.controller.settling import Settling
 from raykqi.domain.access_events import RequestAnswered
 from raykqi.domain.events import Event, RunRecorded, RunsMoved, TagsChanged
 from raykqi.domain.ids import Clock
-from raykqi.domain.order import Attempt, Completing, Ended, Lost, Report, Running
+from raykqi.domain.order import LONG_FUNCTION, Attempt, Completing, Ended, Lost, Report, Running
 from raykqi.domain.resources import Resources
 from raykqi.engine.admission import Ledger
 from raykqi.engine.run_commands import HoldPlan, LoseRuns, MoveRuns, StartRuns, conclude
@@ -76,7 +76,7 @@ class Dispatcher:
         self._plan_of: dict[Attempt, str] = {}
         self._told_to_stop: set[Attempt] = set()
         self._let_through: list[LetThrough] = []  # by hooks
-        self._with_receipt: set[Attempt] = set()  # commands leave one; functions are too quick for it
+        self._with_receipt: set[Attempt] = set()  # commands leave one; most functions are too quick for it
         self._gate = self._make_gate(hooks) if hooks and (hooks.before or hooks.after) else None
         self._admit: Callable[[Report], None] = self._gate.admit if self._gate else self._report
         self._settling = Settling(controller, store, self._take_up, nodes.store_again)
@@ -253,11 +253,12 @@ class Dispatcher:
             self._settling.later(report)
             return
         except StaleAttempt as error:
+            self._with_receipt.add(attempt)  # or had one, when it was called lost
             log.info("%s", error.message)
         if isinstance(report, Ended):
             if plan := self._plan_of.get(attempt):
                 self._choosing.measured(plan, report.usage.wall)
-            if attempt in self._with_receipt:
+            if attempt in self._with_receipt or report.usage.wall >= LONG_FUNCTION:
                 self._settling.clear(attempt)
         self._forget(attempt)
         self._nodes.dismiss(attempt)

@@ -12,8 +12,10 @@ from raykqi.domain.plan import Definition, Scalar
 from raykqi.domain.resources import Resources
 from raykqi.domain.run import Exit, Usage
 
-__all__ = ["Attempt", "Completing", "Ended", "Lost", "NodeShape", "Order", "OrderInput", "OrderOutput", "OrderTree"]
-__all__ += ["Report", "Running", "Stored"]
+__all__ = ["LONG_FUNCTION", "Attempt", "Completing", "Ended", "Lost", "NodeShape", "Order", "OrderInput"]
+__all__ += ["OrderOutput", "OrderTree", "Report", "Running", "Stored"]
+
+LONG_FUNCTION = 1.0  # seconds from which the call of a function is watched, and leaves a receipt as commands do
 
 
 class Attempt(msgspec.Struct, frozen=True):

@@ -90,12 +90,19 @@ def _loading(loading: Loading, given: Mapping[str, object]) -> Loading:
 
 
 def _scale(scale: Scale, given: Mapping[str, object]) -> object:
-    scale = given.get("scale", scale)  # type: ignore[assignment]
-    replicas = given.get("replicas")
-    if replicas is None:
-        return scale
-    least, most = replicas if isinstance(replicas, tuple) else (replicas, replicas)
-    return msgspec.structs.replace(scale, least=least, most=most)
+    said = given.get("scale", scale)
+    if "replicas" not in given or not isinstance(said, Scale):  # which is refused with all the rest
+        return said
+    match given["replicas"]:
+        case (least, most):
+            return msgspec.structs.replace(said, least=least, most=most)
+        case tuple() as several:
+            raise InvalidInput(
+                f"replicas of {several!r} cannot be said of an endpoint",
+                hint="Give a number, or two: the least and the most.",
+            )
+        case number:
+            return msgspec.structs.replace(said, least=number, most=number)
 
 
 def _first(value: msgspec.Struct, name: str, said: object) -> object:

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 
 from raykqi.domain.beat import Beat, Phase
-from raykqi.domain.order import Ended, Order, Stored
+from raykqi.domain.order import LONG_FUNCTION, Ended, Order, Stored
 from raykqi.domain.run import Exit, Usage
 from raykqi.errors import RaykqiError
 from raykqi.execution.batch import SmallFolder, StoredFolder, read_small, store_small
@@ -43,7 +43,6 @@ from raykqi.storage.receipts import write_receipt
 
 __all__ = ["run_functions"]
 
-LONG = 1.0  # seconds from which a call is watched
 LOOK = 0.25  # seconds between looks how long a call has taken
 INTERRUPTED = 130
 SMALL_LOG = 1 << 20
@@ -193,7 +192,7 @@ class _Watcher:
         while not self._done.wait(LOOK):
             with self._lock:
                 call = self._call
-                if call and not call.watched and call.log.exists() and time.monotonic() - call.began >= LONG:
+                if call and not call.watched and call.log.exists() and time.monotonic() - call.began >= LONG_FUNCTION:
                     call.watched = _Watch(call)
 
 

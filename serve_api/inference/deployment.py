@@ -24,7 +24,7 @@ from serve_api.inference.actor import ActorController
 from serve_api.inference.front import Front
 from serve_api.inference.replica import Options, Replica
 
-__all__ = ["Endpoint", "EndpointArguments", "build"]
+__all__ = ["Endpoint", "EndpointArguments"]
 
 
 class EndpointArguments(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,11 +69,6 @@ class Endpoint:
     def check_health(self) -> None:
         """A replica that follows the controller no more is made anew; a model that failed is none of its faults."""
         self._replica.check()
-
-
-def build(arguments: dict[str, Any]) -> serve.Application:
-    """What a config may name; the controller binds the class itself."""
-    return Endpoint.bind(msgspec.to_builtins(_told(arguments)))  # type: ignore[attr-defined, no-any-return]
 
 
 def _told(arguments: dict[str, Any]) -> EndpointArguments:

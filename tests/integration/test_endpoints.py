@@ -69,7 +69,7 @@ def test_values_take_the_place_of_what_was_said_before(shop: Shop) -> None:
     changed = shop.ws.change_endpoint("digits", public=True, replicas=2, trust=["a.B"], environment={"K": "v"})
 
     spec = made.spec
-    assert (spec.scale.least, spec.scale.most, spec.resources.gpu, spec.resources.cpu) == (0, 3, 0.5, 0.5)
+    assert (spec.scale.least, spec.scale.most, spec.resources.gpu, spec.resources.cpu) == (0, 3, 0.5, 0.1)
     assert (spec.canary.share, spec.gate, spec.batching.most) == (0.1, Gate(metric="accuracy"), 8)
     assert (changed.spec.scale.least, changed.spec.scale.most, changed.spec.is_public) == (2, 2, True)
     assert (changed.spec.loading.trust, changed.spec.loading.environment) == (("a.B",), {"K": "v"})
@@ -81,6 +81,8 @@ def test_values_take_the_place_of_what_was_said_before(shop: Shop) -> None:
     [
         ({"replicas": (3, 1)}, "scale.most of 1 is not possible"),
         ({"replicas": "many"}, "cannot be said of an endpoint"),
+        ({"replicas": (1, 2, 3)}, r"replicas of \(1, 2, 3\) cannot be said of an endpoint"),
+        ({"replicas": 2, "scale": "large"}, "cannot be said of an endpoint"),
         ({"gpu": 1.5}, "1.5 GPUs cannot be given"),
         ({"colour": "red"}, "nothing is called 'colour'"),
         ({"provider": "tpu"}, "cannot be said of an endpoint"),

@@ -297,10 +297,11 @@ def test_a_measure_that_cannot_be_read_holds_up_no_other_endpoint(
     push(ws, tmp_path, *TAGS)
     gated = Replica(rollouts, ws.deploy("digits", tags=TAGS, gate=Gate("accuracy")).id)
     gated.ask_until(1, "live")
-    second = push(ws, tmp_path, *TAGS)
+    second = push(ws, tmp_path)
     broken = ws.show(push(ws, tmp_path, of=second, metrics__json='{"accuracy": 0.9}')).tree
     assert broken
     ws._store.delete([tree_key(broken.hash)])
+    ws.tag(second, add=TAGS)
 
     other = Replica(rollouts, ws.deploy("other", data=push(ws, tmp_path)).id)
 

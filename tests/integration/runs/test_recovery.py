@@ -14,10 +14,20 @@ from raykqi.domain.run import Run
 from raykqi.engine.run_commands import EndRun, LoseRun, StartRuns
 from raykqi.errors import StaleAttempt, WorkspaceOwned
 from raykqi.execution.supervisor import Supervisor
+from raykqi.importers.loading import load_functions
 from tests.integration.processes import Child
 from tests.integration.runs.bench import Bench
 from tests.integration.runs.leftovers import processes_of_runs
 from tests.integration.runs.serving import serve_until_killed
+
+LINGER = b"""
+import time, raykqi
+from pathlib import Path
+
+@raykqi.plan(inputs={"data": ["a:1"]}, outputs={"out": ["b:1"]})
+def linger(data: Path, out: Path) -> None:
+    time.sleep(1.5)
+"""
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -90,6 +100,19 @@ def test_a_result_that_was_left_while_nobody_was_there_is_taken(bench: Bench) ->
     bench.stop_serving()
     assert list(bench.opened.parts.store.list("receipts/")) == []
     assert [entry.path for entry in bench.ws.ls(bench.output(run, "out"))] == ["made"]
+
+
+def test_a_function_that_took_long_leaves_no_receipt(plain_bench: Bench) -> None:
+    bench = plain_bench
+    bench.ws.apply(*load_functions(bench.lab.files("function", {"linger.py": LINGER}) / "linger.py"))
+    bench.push("a:1")
+
+    bench.serve()
+    bench.drain()
+
+    assert bench.only_run().status == "done"
+    bench.stop_serving()
+    assert list(bench.opened.parts.store.list("receipts/")) == []
 
 
 def test_p4_the_result_of_an_attempt_that_was_given_up_is_refused(bench: Bench) -> None:
