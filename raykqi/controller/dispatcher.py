@@ -29,6 +29,7 @@ from raykqi.domain.events import Event, RunRecorded, RunsMoved, TagsChanged
 from raykqi.domain.ids import Clock
 from raykqi.domain.order import LONG_FUNCTION, Attempt, Completing, Ended, Lost, Report, Running
 from raykqi.domain.resources import Resources
+from raykqi.domain.run import RunStatus
 from raykqi.engine.admission import Ledger
 from raykqi.engine.run_commands import HoldPlan, LoseRuns, MoveRuns, StartRuns, conclude
 from raykqi.errors import OwnershipError, StaleAttempt, StorageError, UploadStale
@@ -79,7 +80,7 @@ class Dispatcher:
         self._with_receipt: set[Attempt] = set()  # commands leave one; most functions are too quick for it
         self._gate = self._make_gate(hooks) if hooks and (hooks.before or hooks.after) else None
         self._admit: Callable[[Report], None] = self._gate.admit if self._gate else self._report
-        self._settling = Settling(controller, store, self._take_up, nodes.store_again)
+        self._settling = Settling(controller, store, self._report, nodes.store_again)
         self._wake = threading.Condition()
         self._is_due = self._may_be_stopped = True
         self._closed = False
@@ -215,16 +216,16 @@ class Dispatcher:
         if not reports:
             return
         over = {report.attempt for report in reports if isinstance(report, Ended | Lost)}
-        moved: dict[tuple[str, str], list[Attempt]] = {}
+        moved: dict[tuple[RunStatus, str], list[Attempt]] = {}
         for report in reports:
             if isinstance(report, Running) and report.attempt not in over:
                 moved.setdefault(("running", report.node), []).append(report.attempt)
             elif isinstance(report, Completing) and report.attempt not in over:
                 moved.setdefault(("completing", ""), []).append(report.attempt)
-        answers = []
-        for (status, node), attempts in moved.items():
-            command = MoveRuns(BY, "running" if status == "running" else "completing", tuple(attempts), node)
-            answers.append(self._controller.submit_later(command))
+        answers = [
+            self._controller.submit_later(MoveRuns(BY, status, tuple(attempts), node))
+            for (status, node), attempts in moved.items()
+        ]
         ends = [report for report in reports if isinstance(report, Ended | Lost)]
         told = [(report, self._controller.submit_later(conclude(BY, report))) for report in ends]
         for answer in answers:
@@ -262,10 +263,6 @@ class Dispatcher:
                 self._settling.clear(attempt)
         self._forget(attempt)
         self._nodes.dismiss(attempt)
-
-    def _take_up(self, ended: Ended) -> None:
-        """A result whose objects have been looked after comes again."""
-        self._report(ended)
 
     def _forget(self, attempt: Attempt) -> None:
         self._ledger.give_back(attempt)
@@ -383,8 +380,8 @@ class Dispatcher:
         for run in self._ask(under_way):
             self._plan_of[run.attempt] = run.plan
             self._with_receipt.add(run.attempt)
-            names = [shape.name for shape in self._ledger.shapes]
-            node = run.node if run.node in names else names[0] if names else ""
+            names = [shape.name for shape in self._ledger.shapes] or [""]
+            node = run.node if run.node in names else names[0]
             self._ledger.take(run.attempt, node, run.resources, project=run.project)
             if run.status == "ready":
                 self._report(Lost(run.attempt, "its server ended before it began", blameless=True))

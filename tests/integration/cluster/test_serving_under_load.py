@@ -32,11 +32,15 @@ PATIENCE = 60.0
 
 @dataclass
 class Load:
-    """Clients that ask without end; each failure with its time, and how many answers each model gave."""
+    """Clients that ask without end, with `pause` seconds in between.
+
+    Each failure with its time, and how many answers each model gave.
+    """
 
     url: str
     token: str
     expected: dict[str, np.ndarray]
+    pause: float = 0.0
     answers: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[float, str]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -59,6 +63,7 @@ class Load:
         with httpx.Client(headers={"Authorization": f"Bearer {self.token}"}, timeout=30) as client:
             while not self._end.is_set():
                 self._once(client)
+                self._end.wait(self.pause)
 
     def _once(self, client: httpx.Client) -> None:
         until = time.monotonic() + PATIENCE
@@ -113,11 +118,11 @@ def wait_for_answers_of(load: Load, model: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rollouts", "clients", "seconds"),
-    [pytest.param(4, 4, 0.0, id="4"), pytest.param(10, 16, 60.0, id="10", marks=pytest.mark.soak)],
+    ("rollouts", "clients", "pause", "seconds"),
+    [pytest.param(4, 8, 0.05, 0.0, id="4"), pytest.param(10, 16, 0.0, 60.0, id="10", marks=pytest.mark.soak)],
 )
 def test_no_request_fails_while_models_roll_out_and_processes_are_killed_and_all_comes_back_with_ray(
-    tmp_path: Path, rollouts: int, clients: int, seconds: float
+    tmp_path: Path, rollouts: int, clients: int, pause: float, seconds: float
 ) -> None:
     with serve_api(tmp_path / "workspace", tmp_path) as api, raykqi.connect(api.url, token=api.token) as ws:
         pushed = push_models(ws, tmp_path, rollouts + 1)
@@ -125,7 +130,7 @@ def test_no_request_fails_while_models_roll_out_and_processes_are_killed_and_all
         ws.deploy(NAME, tags=["type:model", "stage:prod"], replicas=2, cpu=0)
         ws.wait_endpoint(NAME, timeout=PATIENCE)
         expected = what_they_answer(tmp_path, pushed)
-        load = Load(f"{api.url}/endpoints/{NAME}/v2/models/{NAME}/infer", api.token, expected)
+        load = Load(f"{api.url}/endpoints/{NAME}/v2/models/{NAME}/infer", api.token, expected, pause)
         kills: list[float] = []
         began = time.monotonic()
         load.start(clients)
