@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
-from typer.main import get_command
+from typer.main import get_command, get_group
 
-from cli import (
-    audit,
-    data,
-    lineage,
-    login,
-    plan,
-    plan_why,
-    profile,
-    project,
-    run,
-    serve,
-    tag,
-    token,
-    up,
-    upkeep,
-    user,
-    work,
-)
+from cli import audit, login, plan_why, up, upkeep, work
 from cli.command import DebugOption, JsonOption, ProfileOption, ProjectOption, WorkspaceOption, command
 from cli.session import DEFAULT_URL, Session
 
@@ -48,17 +33,31 @@ EXAMPLES = """Start here:
 """
 
 ORDER = ("init", "up", "work", "data", "plan", "run", "serve", "tag", "why", "lineage")
+NOUNS = ("data", "plan", "run", "serve", "tag", "lineage", "profile", "project", "user", "token")  # modules of theirs
 
 
-class _Ordered(TyperGroup):
-    """Lists first what one needs first."""
+class _Nouns(TyperGroup):
+    """Lists first what one needs first, and makes the commands about a thing when they are asked for."""
 
     def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002
-        return [*ORDER, *(name for name in self.commands if name not in ORDER)]
+        names = dict.fromkeys((*ORDER, *self.commands, *NOUNS))
+        return list(names)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.commands:  # one that is nowhere may be another that is written wrongly
+            for name in (cmd_name,) if cmd_name in NOUNS else NOUNS:
+                self.commands[name] = _noun(name)
+        return super().get_command(ctx, cmd_name)
+
+
+def _noun(name: str) -> TyperGroup:
+    group = get_group(import_module(f"cli.{name}").app)
+    group.name = name
+    return group
 
 
 app = typer.Typer(
-    cls=_Ordered,
+    cls=_Nouns,
     help=GUIDE,
     epilog=EXAMPLES,
     no_args_is_help=True,
@@ -70,8 +69,13 @@ app = typer.Typer(
 
 def run_command(arguments: Sequence[str]) -> int:
     """What Typer makes of the arguments; errors are for the caller."""
-    code = get_command(app).main(args=list(arguments), prog_name="raykqi", standalone_mode=False)
+    code = _command().main(args=list(arguments), prog_name="raykqi", standalone_mode=False)
     return code if isinstance(code, int) else 0
+
+
+@cache
+def _command() -> Any:
+    return get_command(app)
 
 
 def _show_version(context: typer.Context, wanted: bool) -> None:
@@ -105,20 +109,10 @@ def shared(
     context.obj = Session(workspace, json, profile, project)
 
 
-app.add_typer(data.app, name="data")
-app.add_typer(tag.app, name="tag")
-app.add_typer(plan.app, name="plan")
-app.add_typer(run.app, name="run")
-app.add_typer(serve.app, name="serve")
-app.add_typer(lineage.app, name="lineage")
 up.register(app)
 work.register(app)
 plan_why.register(app)
 login.register(app)
-app.add_typer(profile.app, name="profile")
-app.add_typer(project.app, name="project")
-app.add_typer(user.app, name="user")
-app.add_typer(token.app, name="token")
 audit.register(app)
 upkeep.register(app)
 

@@ -15,6 +15,8 @@ __all__ = ["FAST", "serve_flags"]
 FAST = {"RAY_SERVE_ENABLE_HA_PROXY": "1", "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1"}
 # What HAProxy notes of each request takes Serve a sixth of a core; replicas count by themselves.
 UNCOUNTED = {"RAY_SERVE_HAPROXY_METRICS_ENABLED": "0"}
+# A request for an endpoint without a replica waits, but not for ever. A room above this one, found by its name.
+WAITING = {"RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_api.inference.waiting.middlewares"}
 LOOKING = "1"  # seconds between looks at the proxy; after three in vain another one begins
 DRAINING = "3"  # seconds for which a replica that goes still answers; half a minute by default
 
@@ -31,6 +33,7 @@ def serve_flags(folder: Path) -> Iterator[Mapping[str, str]]:
             yield (
                 FAST
                 | UNCOUNTED
+                | WAITING
                 | _of_ports(ports)
                 | _of_files(folder)
                 | {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": LOOKING}

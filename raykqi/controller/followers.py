@@ -60,8 +60,29 @@ class Followers:
 
     def of(self, endpoint: str) -> list[Report]:
         """The last words of those that are there."""
-        since = self._clock() - AWAY
-        return [seen.report for seen in self._seen.get(endpoint, {}).values() if seen.is_asking or seen.at >= since]
+        return [seen.report for seen in self._seen.get(endpoint, {}).values() if self._left_for(seen) > 0]
+
+    def drop_gone(self) -> bool:
+        """Whether there were any who have gone without a word since this was asked last."""
+        gone = [
+            (endpoint, replica)
+            for endpoint, replicas in self._seen.items()
+            for replica, seen in replicas.items()
+            if self._left_for(seen) <= 0
+        ]
+        for endpoint, replica in gone:
+            del self._seen[endpoint][replica]
+        return bool(gone)
+
+    def pause(self) -> float | None:
+        """Seconds for which all that are there stay."""
+        return min(
+            (self._left_for(seen) for replicas in self._seen.values() for seen in replicas.values()), default=None
+        )
+
+    def _left_for(self, seen: _Seen) -> float:
+        """Seconds until it counts as gone, unless it says something."""
+        return AWAY if seen.is_asking else seen.at + AWAY - self._clock()
 
     def doing(self, endpoint: Endpoint) -> Mapping[int, Doing]:
         reports = self.of(endpoint.id)

@@ -167,9 +167,11 @@ class Rollouts:
         with self._changed:
             while not self._is_due and not self._is_over:
                 left = None if self._look_again is None else (self._look_again - self._clock.now()).total_seconds()
-                if left is not None and left <= 0:
+                if (left is not None and left <= 0) or self._followers.drop_gone():
                     break
-                self._changed.wait(left)
+                self._changed.wait(
+                    min((each for each in (left, self._followers.pause()) if each is not None), default=None)
+                )
             self._is_due = False
             return not self._is_over
 
@@ -316,7 +318,7 @@ def _wanted(served: ServedEndpoint, access: int, now: datetime) -> Wanted:
 
 def _why_nothing(endpoint: Endpoint) -> str:
     if endpoint.is_paused:
-        return "it is paused"
+        return f"it is paused{': ' if endpoint.reason else ''}{endpoint.reason}"
     last = endpoint.coming or next(iter(endpoint.revisions[::-1]), None)
     return (last and last.reason) or "no model is live yet"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,15 +18,15 @@ pytest.register_assert_rewrite("tests.integration.lab", "tests.comparison")
 
 from tests.integration.lab import Anywhere, Lab, Opened  # noqa: E402
 
-__all__ = ["anywhere", "lab", "make_lab"]
+__all__ = ["anywhere", "lab", "make_lab", "shared_lab"]
 
 
-@pytest.fixture
-def make_lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
+@contextmanager
+def _making_labs(within: Path) -> Iterator[Callable[..., Lab]]:
     labs: list[Lab] = []
 
     def make(name: str = "lab", *, url: str = "", **changes: Any) -> Lab:
-        folder = tmp_path / name
+        folder = within / name
         settings = Settings(user="tester", cache_dir=folder / "cache", lock_timeout=20.0, storage_timeout=5.0)
         settings = replace(settings, **changes)
         lab = Lab(url or str(folder / "workspace"), settings, folder)
@@ -37,6 +37,19 @@ def make_lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
     yield make
     for lab in labs:
         lab.close()
+
+
+@pytest.fixture
+def make_lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
+    with _making_labs(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One for all tests of a module that change nothing in it."""
+    with _making_labs(tmp_path_factory.mktemp("shared")) as make:
+        yield make()
 
 
 @pytest.fixture

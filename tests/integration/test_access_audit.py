@@ -90,13 +90,13 @@ def test_everything_that_somebody_does_is_told(lab: Lab) -> None:
     check(opened)
 
 
-@pytest.fixture
-def ws(lab: Lab) -> Workspace:
+@pytest.fixture(scope="module")
+def ws(shared_lab: Lab) -> Workspace:
     """Twelve deeds of two people in two projects."""
-    ws = lab.open(user="hana").ws
+    ws = shared_lab.open(user="hana").ws
     ws.create_project("lab")
     taro = ws.acting(user="taro", project="lab")
-    source = lab.files("photos", {"a": b"a"})
+    source = shared_lab.files("photos", {"a": b"a"})
     for number in range(5):
         ws.push(source, [f"n:{number}"])
     data = [taro.push(source, ["x:y"]).id for _ in range(3)]

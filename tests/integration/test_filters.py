@@ -35,9 +35,9 @@ class Filled:
         other.apply(PLAN.format(name="train cats", image="lab/train:1"))
 
 
-@pytest.fixture
-def filled(lab: Lab) -> Filled:
-    return Filled(lab)
+@pytest.fixture(scope="module")
+def filled(shared_lab: Lab) -> Filled:
+    return Filled(shared_lab)
 
 
 FOUND: list[tuple[dict[str, str | list[str]], str]] = [

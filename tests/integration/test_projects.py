@@ -44,6 +44,12 @@ def two(lab: Lab) -> Two:
     return Two(lab)
 
 
+@pytest.fixture(scope="module")
+def unchanged(shared_lab: Lab) -> Two:
+    """For tests after which everything is as before."""
+    return Two(shared_lab)
+
+
 def test_a_view_acts_in_its_project_and_name_and_closes_nothing(lab: Lab) -> None:
     ws = lab.open(user="taro").ws
     source = lab.files("photos", {"a": b"a"})
@@ -163,7 +169,8 @@ ASKED: list[tuple[str, Callable[[Workspace, Two], object]]] = [
 
 
 @pytest.mark.parametrize("ask", [ask for _, ask in ASKED], ids=[name for name, _ in ASKED])
-def test_what_is_of_another_project_is_unknown(two: Two, ask: Callable[[Workspace, Two], object]) -> None:
+def test_what_is_of_another_project_is_unknown(unchanged: Two, ask: Callable[[Workspace, Two], object]) -> None:
+    two = unchanged
     before = two.other.show(two.foreign.id), two.other.plan(two.foreign_plan.id), two.other.run(two.foreign_run.id)
     seq = two.opened.parts.keeper.position.seq
 

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 import raykqi
+from raykqi.controller import followers
 from raykqi.controller.applications import Shape, State
 from raykqi.controller.controller import Controller
 from raykqi.controller.gauging import Gauging
@@ -307,6 +308,24 @@ def test_a_measure_that_cannot_be_read_holds_up_no_other_endpoint(
 
     other.ask_until(1, "live")
     assert statuses(ws) == {1: "live", 2: "waiting"}
+
+
+def test_a_replica_that_died_without_a_word_holds_up_no_new_model(
+    ws: Workspace, rollouts: Rollouts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(followers, "AWAY", 0.5)
+    push(ws, tmp_path, *TAGS)
+    endpoint = ws.deploy("digits", tags=TAGS, replicas=2).id
+    well, dying = Replica(rollouts, endpoint, "r1"), Replica(rollouts, endpoint, "r2")
+    well.ask(), dying.ask()
+    well.ask_until(1, "live")
+    push(ws, tmp_path, *TAGS)
+
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(well.ask_until, 2, "live")  # says that it is ready, then waits for news
+
+        assert told.result(timeout=5)
+    assert statuses(ws) == {1: "retired", 2: "live"}
 
 
 def test_an_endpoint_that_sleeps_is_woken_for_a_new_model_and_for_jobs(

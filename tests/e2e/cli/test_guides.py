@@ -39,8 +39,8 @@ def test_what_the_guides_type_is_taken(guide: Path) -> None:
     for words in commands(guide):
         found: Any = get_command(app)
         left = words[2:] if words[:1] == ["-w"] else list(words)
-        while left and left[0] in getattr(found, "commands", {}):
-            found = found.commands[left.pop(0)]
+        while left and hasattr(found, "commands") and (inner := found.get_command(None, left[0])):
+            found, left = inner, left[1:]
         assert not hasattr(found, "commands") or not left, f"no such command: {words}"
         if left:
             found.make_context(words[0], left)  # refuses what it does not take

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
-__all__ = ["processes_of", "second_node"]
+__all__ = ["processes_of", "second_node", "tell"]
 
 
 @contextmanager
@@ -28,9 +29,16 @@ def second_node(
     try:
         yield psutil.Process(starter.pid)
     finally:
-        for process in processes_of(psutil.Process(starter.pid)) if psutil.pid_exists(starter.pid) else []:
-            process.kill()
+        if psutil.pid_exists(starter.pid):
+            tell(processes_of(psutil.Process(starter.pid)), signal.SIGKILL)
         starter.wait(10)
+
+
+def tell(processes: Sequence[psutil.Process], number: int) -> None:
+    """A signal, for those that are still there."""
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def processes_of(node: psutil.Process) -> list[psutil.Process]:

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import psutil
 
+from tests.integration.cluster.raylets import tell
+
 __all__ = ["ServedApi", "free_port", "serve_api"]
 
 ENDING = 60.0
@@ -58,8 +60,7 @@ def serve_api(workspace: Path, folder: Path, *options: str, replicas: int = 1) -
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        for child in psutil.wait_procs(children, timeout=ENDING)[1]:
-            child.kill()
+        tell(psutil.wait_procs(children, timeout=ENDING)[1], signal.SIGKILL)
         assert process.stdout
         process.stdout.close()
 

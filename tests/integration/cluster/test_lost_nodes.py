@@ -13,7 +13,7 @@ from raykqi.cluster.shapes import node_shapes
 from raykqi.domain.order import Lost, Running
 from raykqi.domain.plan import NodeRules
 from tests.integration.cluster.cluster_lab import ClusterLab, until
-from tests.integration.cluster.raylets import processes_of, second_node
+from tests.integration.cluster.raylets import processes_of, second_node, tell
 
 LEFT = NodeRules(must=("side=left",))
 
@@ -35,8 +35,7 @@ def test_a_node_that_dies_loses_its_runs_once_and_its_shape_goes(left: psutil.Pr
     nodes.start([order])
     assert cluster_lab.hear(Running, order.attempt) == Running(order.attempt, "left")
 
-    for process in processes_of(left):
-        process.kill()
+    tell(processes_of(left), signal.SIGKILL)
 
     ends = cluster_lab.ends([order.attempt, called.attempt])
     assert ends[order.attempt] == Lost(order.attempt, "the node it ran on is gone")
@@ -51,13 +50,11 @@ def test_a_node_cut_off_until_its_run_was_lost_says_nothing_more(left: psutil.Pr
     nodes.start([order])
     cluster_lab.hear(Running, order.attempt)
     frozen = processes_of(left)
-    for process in frozen:
-        process.send_signal(signal.SIGSTOP)
+    tell(frozen, signal.SIGSTOP)
     assert isinstance(cluster_lab.end(order.attempt), Lost)
 
     flag.touch()
-    for process in frozen:
-        process.send_signal(signal.SIGCONT)
+    tell(frozen, signal.SIGCONT)
 
     until(lambda: not any(alive_still(process) for process in frozen), within=30)
     assert cluster_lab.heard.empty()
