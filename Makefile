@@ -38,7 +38,7 @@ check: $(STAMP) ## Lint, formatting, types and import rules; under a minute
 .PHONY: test
 test: $(STAMP) ## The whole test suite, without the soak tests
 	@# What fails beside other tests on a busy machine may only have been late: it has to pass by itself.
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not soak" || { \
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not soak" || { \
 		echo "== once more, one at a time: what failed"; \
 		$(BIN)/python -m pytest -n 0 -m "not soak" --last-failed --last-failed-no-failures none; }
 

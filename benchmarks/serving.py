@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -63,14 +64,16 @@ print("ready", flush=True)
 
 def main(*, quick: bool, mlflow: str) -> None:
     seconds, turns = (1.0, 3) if quick else (8.0, 5)
+    rolls = 4 if quick else 15
     with tempfile.TemporaryDirectory(prefix="raykqi-bench-") as name:
         folder = Path(name)
         raykqi.init(folder / "workspace")
         small = write_model(folder / "small" / "model.onnx", SMALL)
         with serve(folder / "workspace", folder) as served, raykqi.connect(served.url, token=served.token) as ws:
-            ws.deploy("small", data=ws.push(small.parent).id, cpu=0)
-            ws.wait_endpoint("small", LONGEST)
-            bare_url = _bare(served, small)
+            with ThreadPoolExecutor(1) as pool:
+                starting = pool.submit(_bare, served, small)
+                models = _deploy_all(ws, folder, small, rolls)
+                bare_url = starting.result()
             single = _body(1, SMALL[0])
             bare, ours = _in_turns(
                 [
@@ -82,9 +85,9 @@ def main(*, quick: bool, mlflow: str) -> None:
             ratio = _ratio(ours, bare)
             theirs = _mlflow_rate(mlflow, small, folder, seconds, turns)
             p99 = statistics.median(_p99(load) for load in ours) - statistics.median(_p99(load) for load in bare)
-            gain = _batching_gain(ws, served, folder, seconds, turns)
-            rollouts = _rollouts(ws, served, folder, count=4 if quick else 15)
-            from_zero = _from_zero(ws, served, small, count=1 if quick else 5)
+            gain = _batching_gain(served, seconds, turns)
+            rollouts = _rollouts(ws, served, models)
+            from_zero = _from_zero(served, count=1 if quick else 5)
     rate = statistics.median(load.rate for load in ours)
     figures = [
         Figure("vs_bare_serve", ratio, "≥ 0.90", f"requests/s of a small ONNX model ÷ bare Serve, {CLIENTS} clients"),
@@ -106,11 +109,28 @@ def main(*, quick: bool, mlflow: str) -> None:
     report("serving: an endpoint of `raykqi up`, everything on this machine", figures)
 
 
-def _batching_gain(ws: raykqi.RemoteWorkspace, served: Served, folder: Path, seconds: float, turns: int) -> float:
-    model = ws.push(write_model(folder / "big" / "model.onnx", BIG).parent)
-    for name, most in (("batched", 64), ("single", 1)):
-        ws.deploy(name, data=model.id, cpu=0, batch=most)
-        ws.wait_endpoint(name, LONGEST)
+def _deploy_all(ws: raykqi.RemoteWorkspace, folder: Path, small: Path, rolls: int) -> list[raykqi.Data]:
+    """All endpoints, which start beside each other; the models that one of them rolls out.
+
+    Each of these adds another number to what it answers, so that one sees which of them it was.
+    """
+    models = [
+        ws.push(write_model(folder / f"m{n}" / "model.onnx", SMALL, marker=1000.0 * n).parent) for n in range(rolls + 1)
+    ]
+    ws.tag(models[0], add=["stage:bench"])
+    big = ws.push(write_model(folder / "big" / "model.onnx", BIG).parent)
+    plain = ws.push(small.parent)
+    ws.deploy("small", data=plain.id, cpu=0)
+    ws.deploy("batched", data=big.id, cpu=0, batch=64)
+    ws.deploy("single", data=big.id, cpu=0, batch=1)
+    ws.deploy("rolling", tags=["stage:bench"], cpu=0)
+    ws.deploy("sleepy", data=plain.id, cpu=0, scale=raykqi.Scale(least=0, most=1, idle=1.0))
+    for endpoint in ws.endpoints():
+        ws.wait_endpoint(endpoint.name, LONGEST)
+    return models
+
+
+def _batching_gain(served: Served, seconds: float, turns: int) -> float:
     body = _body(1, BIG[0])
     batched, single = _in_turns(
         [
@@ -119,22 +139,13 @@ def _batching_gain(ws: raykqi.RemoteWorkspace, served: Served, folder: Path, sec
         ],
         turns,
     )
-    for name in ("batched", "single"):
-        ws.remove_endpoint(name)
     return _ratio(batched, single)
 
 
-def _rollouts(ws: raykqi.RemoteWorkspace, served: Served, folder: Path, *, count: int) -> list[float]:
-    """Each model adds another number to what it answers, so that one sees which of them it was."""
-    models = [
-        ws.push(write_model(folder / f"m{n}" / "model.onnx", SMALL, marker=1000.0 * n).parent) for n in range(count + 1)
-    ]
-    ws.tag(models[0], add=["stage:bench"])
-    ws.deploy("rolling", tags=["stage:bench"], cpu=0)
-    ws.wait_endpoint("rolling", LONGEST)
+def _rollouts(ws: raykqi.RemoteWorkspace, served: Served, models: Sequence[raykqi.Data]) -> list[float]:
     took = []
     with httpx.Client(headers={"Authorization": f"Bearer {served.token}"}) as client:
-        for number in range(1, count + 1):
+        for number in range(1, len(models)):
             began = time.perf_counter()
             ws.tag(models[number], add=["stage:bench"])
             while True:
@@ -148,13 +159,10 @@ def _rollouts(ws: raykqi.RemoteWorkspace, served: Served, folder: Path, *, count
             took.append(time.perf_counter() - began)
             if answer.headers["raykqi-data"] != models[number].id:
                 raise SystemExit("the answer says that another model gave it")
-    ws.remove_endpoint("rolling")
     return took
 
 
-def _from_zero(ws: raykqi.RemoteWorkspace, served: Served, model: Path, *, count: int) -> list[float]:
-    ws.deploy("sleepy", data=ws.push(model.parent).id, cpu=0, scale=raykqi.Scale(least=0, most=1, idle=1.0))
-    ws.wait_endpoint("sleepy", LONGEST)
+def _from_zero(served: Served, *, count: int) -> list[float]:
     took = []
     for _ in range(count):
         _until_asleep(served, "sleepy")
