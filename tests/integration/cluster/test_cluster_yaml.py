@@ -174,6 +174,7 @@ def test_an_upgrade_of_the_api_loses_no_request(brought: Brought, here: Workspac
         made: list[str] = []
         while not is_upgraded.is_set() or not made:
             made.append(ask(f"{brought.url}{DATA}?tags=type:new", token, tar_of("n", str(len(made)).encode()))["id"])
+            is_upgraded.wait(0.05)  # which leaves a core to what is upgraded
         return made
 
     def ask_from_elsewhere() -> None:
