@@ -63,8 +63,8 @@ print("ready", flush=True)
 
 
 def main(*, quick: bool, mlflow: str) -> None:
-    seconds, turns = (1.0, 3) if quick else (8.0, 5)
-    rolls = 4 if quick else 15
+    seconds, turns = (0.4, 4) if quick else (8.0, 5)
+    rolls = 3 if quick else 15
     with tempfile.TemporaryDirectory(prefix="raykqi-bench-") as name:
         folder = Path(name)
         raykqi.init(folder / "workspace")
