@@ -206,6 +206,23 @@ def test_a_paused_endpoint_says_so_until_it_is_resumed(api: ServedApi, ws: Remot
     until(lambda: ask(api, "resting").status_code == 404)
 
 
+@pytest.mark.soak
+def test_a_request_that_waits_for_a_replica_does_not_wait_for_ever(
+    api: ServedApi, ws: RemoteWorkspace, model: raykqi.Data
+) -> None:
+    ws.deploy("coming", data=model, cpu=8)  # which no node has
+    until(lambda: "taken more than" in ws.endpoint("coming").reason)
+    began = time.monotonic()
+
+    answer = ask(api, "coming")
+
+    assert answer.status_code == 503
+    assert "no replica was ready within 30 s" in answer.text
+    assert answer.headers["retry-after"]
+    assert 25 < time.monotonic() - began < 45
+    ws.remove_endpoint("coming")
+
+
 def test_one_that_sleeps_wakes_for_a_request(api: ServedApi, ws: RemoteWorkspace, model: raykqi.Data) -> None:
     ws.deploy("sleepy", data=model, cpu=0, scale=raykqi.Scale(least=0, most=1, idle=1.0))
     ws.wait_endpoint("sleepy", timeout=SOON)
