@@ -15,7 +15,7 @@ from cli import audit, login, plan_why, up, upkeep, work
 from cli.command import DebugOption, JsonOption, ProfileOption, ProjectOption, WorkspaceOption, command
 from cli.session import DEFAULT_URL, Session
 
-__all__ = ["app", "run_command"]
+__all__ = ["NOUNS", "app", "run_command"]
 
 GUIDE = """raykqi keeps data and its tags, runs plans on them, and knows where everything came from.
 
@@ -40,8 +40,7 @@ class _Nouns(TyperGroup):
     """Lists first what one needs first, and makes the commands about a thing when they are asked for."""
 
     def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002
-        names = dict.fromkeys((*ORDER, *self.commands, *NOUNS))
-        return list(names)
+        return list(dict.fromkeys((*ORDER, *self.commands, *NOUNS)))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in self.commands:  # one that is nowhere may be another that is written wrongly

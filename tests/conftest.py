@@ -23,7 +23,7 @@ hypothesis.settings.load_profile("raykqi")
 
 # One Ray after another: two of them beside each other would take the cores from what they run.
 WITH_RAY = ("integration/cluster/", "integration/chaos/", "e2e/cli/test_cli_up", "e2e/cli/test_cli_team.py")
-WITH_RAY += ("e2e/test_quickstart.py", "e2e/cli/test_cli_run", "e2e/cli/test_cli_work", "e2e/cli/test_cli_hooks")
+WITH_RAY += ("e2e/test_quickstart.py", "e2e/cli/test_cli_run")
 
 
 class OneRayAtATime(LoadScopeScheduling):

@@ -24,7 +24,7 @@ from raykqi.controller.applications import Shape, State
 from raykqi.errors import ServerUnavailable
 from raykqi.version import VERSION
 
-__all__ = ["PATH", "ServeApps", "application_name", "is_foreign", "what_to_do"]
+__all__ = ["PATH", "ServeApps", "application_name", "is_foreign", "running_replicas", "what_to_do"]
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +122,13 @@ def what_to_do(
     return gone, changed
 
 
+def running_replicas() -> dict[str, int]:
+    """How many each endpoint of this cluster has, of all workspaces."""
+    if _get_global_client(raise_if_no_controller_running=False) is None:
+        raise ServerUnavailable("Ray Serve is not up", hint="It is asked again.")
+    return {name: _running(found) for name, found in _applications().items()}
+
+
 def _applications() -> dict[str, Any]:
     """By the names of endpoints, of all workspaces."""
     return {
@@ -164,15 +171,17 @@ def _options(shape: Shape) -> dict[str, Any]:
 
 def _state(application: Any) -> State:
     deployments = application.deployments.values()
-    replicas = sum(
-        count for each in deployments for state, count in each.replica_states.items() if str(state) == "RUNNING"
-    )
     said = [each.message for each in deployments if each.message] or [application.message]
     has_trouble = application.status in FAILED or any(
         each.status in ("UNHEALTHY", "DEPLOY_FAILED") for each in deployments
     )
     is_waiting = any("taken more than" in message for message in said)
-    return State(replicas, _short(said[0]) if has_trouble or is_waiting else "")
+    return State(_running(application), _short(said[0]) if has_trouble or is_waiting else "")
+
+
+def _running(application: Any) -> int:
+    deployments = application.deployments.values()
+    return sum(count for each in deployments for state, count in each.replica_states.items() if str(state) == "RUNNING")
 
 
 def _short(message: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -220,6 +221,12 @@ def test_a_request_that_waits_for_a_replica_does_not_wait_for_ever(
     assert "no replica was ready within 30 s" in answer.text
     assert answer.headers["retry-after"]
     assert 25 < time.monotonic() - began < 45
+    with ThreadPoolExecutor(1) as pool:
+        began = time.monotonic()
+        waiting = pool.submit(ask, api, "coming")
+        ws.pause("coming")
+        assert "it was taken off" in waiting.result().text or "it is paused" in waiting.result().text
+    assert time.monotonic() - began < 20
     ws.remove_endpoint("coming")
 
 
