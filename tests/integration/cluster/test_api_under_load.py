@@ -133,7 +133,7 @@ def kill_one(root: psutil.Process, name: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "count"),
     [
-        pytest.param(10.0, 40, id="40"),
+        pytest.param(16.0, 40, id="40"),
         pytest.param(60.0, 200, id="200", marks=pytest.mark.soak),
     ],
 )
